@@ -1,0 +1,358 @@
+"""Protobuf text format to a tree that knows where everything stands, and edits back to text.
+
+The grammar is that of protobuf's own parser as Caffe uses it: `#` comments, `{}` or `<>` around messages, `:`
+optional before them, `;` or `,` between fields, `[a, b]` lists, adjacent strings, hexadecimal and octal integers,
+`1.0f`. No schema is needed, so unknown fields and other forks' layers survive. Nothing is ever printed again: a
+changed file is the old text with `Edit`s applied, hence every byte that nobody edits stays.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, Union
+
+from xportdnn.errors import InputError, PrototxtError
+
+
+class Scalar(NamedTuple):
+    """A number, name or string as written; `text` is the unescaped content of a string."""
+
+    kind: str  # "number", "name" or "string"
+    text: str
+    start: int
+    end: int
+
+
+class Message(NamedTuple):
+    """The fields between `start` (the opening brace) and `end` (just after the closing one)."""
+
+    fields: tuple[Field, ...]
+    start: int
+    end: int
+
+    def all(self, name: str) -> list[Value]:
+        """Every value of the repeated field `name`."""
+        return [entry.value for entry in self.fields if entry.name == name]
+
+    def messages(self, name: str) -> list[Message]:
+        """Every message-valued entry of `name`."""
+        return [value for value in self.all(name) if isinstance(value, Message)]
+
+    def strings(self, name: str) -> list[str]:
+        """The text of every scalar entry of `name`."""
+        return [value.text for value in self.all(name) if isinstance(value, Scalar)]
+
+    def string(self, name: str, default: str = "") -> str:
+        """The last scalar entry of `name` as text."""
+        found = self.strings(name)
+        return found[-1] if found else default
+
+
+Value: TypeAlias = Union[Scalar, Message]
+
+
+class Field(NamedTuple):
+    """`name: value`, from the first letter of the name to the end of the value.
+
+    The entries of a list `[a, b]` become fields of their own, each spanning only its own value.
+    """
+
+    name: str
+    value: Value
+    start: int
+    end: int
+
+
+class Edit(NamedTuple):
+    """Replace `text[start:end]` by `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Text with its name; offsets of an edited text are traced back to the lines of the file on disk."""
+
+    name: str
+    text: str
+    # (offset here, offset in `parent`) at the start of every untouched stretch
+    stretches: tuple[tuple[int, int], ...] = ()
+    parent: Source | None = field(default=None, repr=False)
+
+    @cached_property
+    def _newlines(self) -> list[int]:
+        return [match.start() for match in re.finditer("\n", self.text)]
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column (both from 1) in the file on disk."""
+        if self.parent is not None:
+            index = bisect_right(self.stretches, (offset, len(self.parent.text) + 1)) - 1
+            here, there = self.stretches[max(index, 0)]
+            limit = self.stretches[index + 1][1] if index + 1 < len(self.stretches) else len(self.parent.text)
+            return self.parent.position(min(there + offset - here, limit))
+        line = bisect_right(self._newlines, offset - 1)
+        return line + 1, offset - (self._newlines[line - 1] + 1 if line else 0) + 1
+
+    def line(self, offset: int) -> int:
+        return self.position(offset)[0]
+
+    def where(self, offset: int) -> str:
+        """`file:line` for messages."""
+        return f"{self.name}:{self.line(offset)}"
+
+    @cached_property
+    def newline(self) -> str:
+        """The line ending the file uses."""
+        return "\r\n" if "\r\n" in self.text else "\n"
+
+    def edited(self, edits: Iterable[Edit]) -> Source:
+        """A new source with the edits applied; its positions still name this one's lines."""
+        pieces: list[str] = []
+        stretches: list[tuple[int, int]] = []
+        here = there = 0
+        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+            if edit.start < there:
+                raise ValueError(f"edits overlap at offset {edit.start} of {self.name}")
+            stretches.append((here, there))
+            pieces += (self.text[there : edit.start], edit.text)
+            here += edit.start - there + len(edit.text)
+            there = edit.end
+        stretches.append((here, there))
+        pieces.append(self.text[there:])
+        return Source(self.name, "".join(pieces), tuple(stretches), self)
+
+
+class Document(NamedTuple):
+    """A parsed file."""
+
+    source: Source
+    root: Message
+
+
+def read(path: str | Path) -> Source:
+    """The text of a file, byte for byte: bytes that are not UTF-8 come back unchanged on writing.
+
+    Raises:
+        InputError: the file cannot be read or is binary.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+    if b"\0" in data[:4096]:
+        raise PrototxtError(f"{path}: this is a binary file, not a prototxt; were --deploy_model and --weights swapped?")
+    return Source(str(path), data.decode("utf-8", "surrogateescape"))
+
+
+def to_bytes(text: str) -> bytes:
+    """The inverse of what `read` does to the bytes."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+_TOKEN = re.compile(
+    r"""(?:[\s\ufeff]+|\#[^\n]*)*(?:
+    (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<number>(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?))(?![A-Za-z0-9_.])
+  | (?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
+  | (?P<mark>[{}<>\[\]:;,\-])
+  | (?P<end>\Z)
+  | (?P<wrong>.)
+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
+_LETTERS = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
+_CLOSING = {"{": "}", "<": ">"}
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def parse(source: Source) -> Document:
+    """The tree of a prototxt.
+
+    Raises:
+        PrototxtError: with file, line and column of the first offence.
+    """
+    return Document(source, _Parser(source).document())
+
+
+class _Parser:
+    """Recursive descent over the token stream, one token ahead."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.tokens = self._tokens()
+        self.next = next(self.tokens)
+
+    def _tokens(self) -> Iterator[_Token]:
+        scan, text, offset = _TOKEN.match, self.source.text, 0
+        while match := scan(text, offset):
+            kind = match.lastgroup or "end"
+            offset = match.end(kind)
+            yield _Token(kind, match[kind], match.start(kind), offset)
+            if kind == "end":
+                return
+
+    def fail(self, token: _Token, problem: str) -> PrototxtError:
+        line, column = self.source.position(token.start)
+        return PrototxtError(f"{self.source.name}:{line}:{column}: {problem}")
+
+    def take(self) -> _Token:
+        token = self.next
+        if token.kind != "end":
+            self.next = next(self.tokens)
+        return token
+
+    def skip(self, *marks: str) -> bool:
+        if self.next.kind == "mark" and self.next.text in marks:
+            self.take()
+            return True
+        return False
+
+    def document(self) -> Message:
+        fields = self.fields("")
+        return Message(fields, 0, len(self.source.text))
+
+    def fields(self, closing: str, opened: _Token | None = None) -> tuple[Field, ...]:
+        fields: list[Field] = []
+        while True:
+            token = self.take()
+            if token.kind == "end":
+                if opened is None:
+                    return tuple(fields)
+                where = self.source.line(opened.start)
+                raise self.fail(token, f"the file ends inside the '{opened.text}' of line {where}; add the missing '{closing}'")
+            if token.kind == "mark" and token.text == closing:
+                self.closed = token.end
+                return tuple(fields)
+            fields += self.field(token)
+            self.skip(";", ",")
+
+    def field(self, token: _Token) -> Iterator[Field]:
+        name = token.text
+        if token.kind == "mark" and name == "[":  # an extension: [package.name]
+            parts: list[str] = []
+            while not self.skip("]"):
+                part = self.take()
+                if part.kind in ("end", "wrong") and part.text != ".":
+                    raise self.fail(part, f"expected a field name, found {_show(part)}")
+                parts.append(part.text)
+            name = f"[{''.join(parts)}]"
+        elif token.kind != "name":
+            raise self.fail(token, f"expected a field name, found {_show(token)}{_hint(token, self.source.text)}")
+        colon = self.skip(":")
+        if self.next.kind == "mark" and self.next.text in _CLOSING:
+            value = self.message()
+            yield Field(name, value, token.start, value.end)
+        elif not colon:
+            raise self.fail(self.next, f"expected ':' or '{{' after '{name}', found {_show(self.next)}")
+        elif self.skip("["):
+            while not self.skip("]"):
+                value = self.message() if self.next.text in _CLOSING and self.next.kind == "mark" else self.scalar(name)
+                yield Field(name, value, value.start, value.end)
+                if not self.skip(",") and self.next.text != "]":
+                    raise self.fail(self.next, f"expected ',' or ']' in the list of '{name}', found {_show(self.next)}")
+        else:
+            scalar = self.scalar(name)
+            yield Field(name, scalar, token.start, scalar.end)
+
+    def message(self) -> Message:
+        opened = self.take()
+        fields = self.fields(_CLOSING[opened.text], opened)
+        return Message(fields, opened.start, self.closed)
+
+    def scalar(self, name: str) -> Scalar:
+        token = self.take()
+        if token.kind == "mark" and token.text == "-":
+            number = self.take()
+            if number.kind == "number" or (number.kind == "name" and number.text.lower() in ("inf", "infinity", "nan")):
+                return Scalar("number", "-" + number.text, token.start, number.end)
+            raise self.fail(number, f"expected a number after '-' for '{name}', found {_show(number)}")
+        if token.kind == "string":
+            text, end = _unescape(token.text), token.end
+            while self.next.kind == "string":
+                more = self.take()
+                text, end = text + _unescape(more.text), more.end
+            return Scalar("string", text, token.start, end)
+        if token.kind in ("name", "number"):
+            return Scalar(token.kind, token.text, token.start, token.end)
+        raise self.fail(token, f"expected a value for '{name}', found {_show(token)}")
+
+
+def _show(token: _Token) -> str:
+    if token.kind == "end":
+        return "the end of the file"
+    if token.kind == "wrong" and token.text in "\"'":
+        return "a string that does not end on its line"
+    return f"'{token.text}'"
+
+
+def _hint(token: _Token, text: str) -> str:
+    if text.startswith("/", token.start):
+        return "; comments start with '#'"
+    if token.kind == "mark" and token.text == "}":
+        return "; one closing brace too many"
+    if text.lstrip()[:1] == "<":
+        return "; this looks like a web page: download the raw file"
+    return ""
+
+
+def _unescape(literal: str) -> str:
+    body = literal[1:-1]
+    if "\\" not in body:
+        return body
+    raw = bytearray()
+    last = 0
+    for match in _ESCAPE.finditer(body):
+        raw += body[last : match.start()].encode("utf-8", "surrogateescape")
+        octal, hexadecimal, letter = match.groups()
+        if octal is not None:
+            raw.append(int(octal, 8) & 0xFF)
+        elif hexadecimal is not None:
+            raw.append(int(hexadecimal, 16))
+        elif letter in _LETTERS:
+            raw.append(_LETTERS[letter])
+        else:
+            raw += letter.encode("utf-8", "surrogateescape")
+        last = match.end()
+    raw += body[last:].encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def quoted(text: str) -> str:
+    """A string literal that reads back as `text`."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def lines_of(source: Source, start: int, end: int) -> tuple[int, int]:
+    """The span widened to whole lines if nothing but blanks shares them with it, else trailing blanks only."""
+    text = source.text
+    left = start
+    while left and text[left - 1] in " \t":
+        left -= 1
+    right = end
+    while right < len(text) and text[right] in " \t;,":
+        right += 1
+    if right < len(text) and text[right] == "\r":
+        right += 1
+    alone = (left == 0 or text[left - 1] == "\n") and (right == len(text) or text[right] == "\n")
+    if alone:
+        return left, min(right + 1, len(text))
+    return (left if left < start else start), end
+
+
+def apply(source: Source, edits: Sequence[Edit]) -> str:
+    """The text with all edits made."""
+    return source.edited(edits).text
