@@ -77,7 +77,10 @@ def as_float(value: Scalar | Message, name: str) -> float:
         if re.fullmatch(r"-?0x[0-9a-f]+|-?0[0-7]+", text):
             return float(as_int(value, name))
         if text.lstrip("-") in ("inf", "infinity", "nan", "inff"):
-            return math.copysign(float(text.lstrip("-").removesuffix("f") if text.endswith("inff") else text.lstrip("-")), -1.0 if text.startswith("-") else 1.0)
+            return math.copysign(
+                float(text.lstrip("-").removesuffix("f") if text.endswith("inff") else text.lstrip("-")),
+                -1.0 if text.startswith("-") else 1.0,
+            )
         if value.kind == "number":
             return float(text.rstrip("f"))
     raise LayerError(f"{name} must be a number, not {_written(value)}")
@@ -134,10 +137,14 @@ def _rules(kind: type) -> tuple[dict[str, _Rule], dict[str, str], frozenset[str]
             counts[entry.name] = entry.metadata["count"]
         elif "message" in entry.metadata:
             nested = entry.metadata["message"]
-            rules[entry.name] = _Rule(entry.name, repeated, lambda value, name, nested=nested: _nested(value, name, nested))
+            rules[entry.name] = _Rule(
+                entry.name, repeated, lambda value, name, nested=nested: _nested(value, name, nested)
+            )
         elif "enum" in entry.metadata:
             names = entry.metadata["enum"]
-            rules[entry.name] = _Rule(entry.name, repeated, lambda value, name, names=names: as_enum(names, value, name))
+            rules[entry.name] = _Rule(
+                entry.name, repeated, lambda value, name, names=names: as_enum(names, value, name)
+            )
         else:
             rules[entry.name] = _Rule(entry.name, repeated, _READERS[inner])
     return rules, counts, frozenset(getattr(kind, "IGNORED", ()))

@@ -147,7 +147,9 @@ def read(path: str | Path) -> Source:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
     if b"\0" in data[:4096]:
-        raise PrototxtError(f"{path}: this is a binary file, not a prototxt; were --deploy_model and --weights swapped?")
+        raise PrototxtError(
+            f"{path}: this is a binary file, not a prototxt; were --deploy_model and --weights swapped?"
+        )
     return Source(str(path), data.decode("utf-8", "surrogateescape"))
 
 
@@ -233,7 +235,9 @@ class _Parser:
                 if opened is None:
                     return tuple(fields)
                 where = self.source.line(opened.start)
-                raise self.fail(token, f"the file ends inside the '{opened.text}' of line {where}; add the missing '{closing}'")
+                raise self.fail(
+                    token, f"the file ends inside the '{opened.text}' of line {where}; add the missing '{closing}'"
+                )
             if token.kind == "mark" and token.text == closing:
                 self.closed = token.end
                 return tuple(fields)

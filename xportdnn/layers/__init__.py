@@ -52,7 +52,7 @@ class LayerKind(Generic[P]):
     """What is known of one layer type.
 
     Attributes:
-        type: Caffe's name.
+        name: Caffe's name of the type.
         params: frozen dataclass of the prototxt fields.
         shape: tops' shapes from bottoms' shapes; raises `LayerError` where Caffe would refuse.
         forward: tops from bottoms and weights, float32; never writes to its arguments.
@@ -65,7 +65,7 @@ class LayerKind(Generic[P]):
         channels: weights to a (num_output, k) matrix; each row gives one `th_params`. None: no weight thresholds.
     """
 
-    type: str
+    name: str
     params: type[P]
     shape: Callable[[P, Shapes], Shapes]
     forward: Callable[[P, Arrays, Arrays], Arrays]
@@ -92,7 +92,7 @@ def kind(layer_type: str) -> LayerKind[Any] | None:
     if name is None:
         return None
     found: LayerKind[Any] = import_module(f"{__name__}.{name}").KIND
-    return found if found.type == layer_type else None
+    return found if found.name == layer_type else None
 
 
 def types() -> tuple[str, ...]:
