@@ -8,11 +8,10 @@ repeated field, `enum(...)` lists the names in the order of their numbers, `mess
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Hashable
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from xportdnn.errors import LayerError
 from xportdnn.prototxt import Message, Scalar
@@ -74,13 +73,10 @@ def as_float(value: Scalar | Message, name: str) -> float:
     """A float; `inf`, `nan` and a trailing `f` are allowed as in protobuf."""
     if isinstance(value, Scalar) and value.kind != "string":
         text = value.text.lower()
-        if re.fullmatch(r"-?0x[0-9a-f]+|-?0[0-7]+", text):
+        if re.fullmatch(r"-?(0x[0-9a-f]+|0[0-7]+)", text):
             return float(as_int(value, name))
-        if text.lstrip("-") in ("inf", "infinity", "nan", "inff"):
-            return math.copysign(
-                float(text.lstrip("-").removesuffix("f") if text.endswith("inff") else text.lstrip("-")),
-                -1.0 if text.startswith("-") else 1.0,
-            )
+        if text.lstrip("-") in ("inf", "infinity", "nan"):
+            return float(text)
         if value.kind == "number":
             return float(text.rstrip("f"))
     raise LayerError(f"{name} must be a number, not {_written(value)}")
@@ -124,33 +120,27 @@ _READERS: dict[str, Callable[[Scalar | Message, str], Any]] = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=None)
-def _rules(kind: type) -> tuple[dict[str, _Rule], dict[str, str], frozenset[str]]:
+@cache
+def _rules(kind: Hashable) -> tuple[dict[str, _Rule], dict[str, str], frozenset[str]]:
     """Text fields, counted fields and silently ignored names of a dataclass."""
     rules: dict[str, _Rule] = {}
     counts: dict[str, str] = {}
-    for entry in dataclasses.fields(kind):
+    for entry in dataclasses.fields(cast("Any", kind)):
         annotation = str(entry.type).removesuffix(" | None")
         repeated = annotation.startswith("tuple[")
         inner = annotation[len("tuple[") :].split(",")[0].strip() if repeated else annotation
         if "count" in entry.metadata:
             counts[entry.name] = entry.metadata["count"]
         elif "message" in entry.metadata:
-            nested = entry.metadata["message"]
-            rules[entry.name] = _Rule(
-                entry.name, repeated, lambda value, name, nested=nested: _nested(value, name, nested)
-            )
+            rules[entry.name] = _Rule(entry.name, repeated, partial(_nested, entry.metadata["message"]))
         elif "enum" in entry.metadata:
-            names = entry.metadata["enum"]
-            rules[entry.name] = _Rule(
-                entry.name, repeated, lambda value, name, names=names: as_enum(names, value, name)
-            )
+            rules[entry.name] = _Rule(entry.name, repeated, partial(as_enum, entry.metadata["enum"]))
         else:
             rules[entry.name] = _Rule(entry.name, repeated, _READERS[inner])
     return rules, counts, frozenset(getattr(kind, "IGNORED", ()))
 
 
-def _nested(value: Scalar | Message, name: str, kind: type[P]) -> P:
+def _nested(kind: type[P], value: Scalar | Message, name: str) -> P:
     if not isinstance(value, Message):
         raise LayerError(f"{name} must be a {{ }} block, not {_written(value)}")
     return decode(value, kind)
@@ -162,7 +152,7 @@ def decode(block: Message | None, kind: type[P], layer: Message | None = None) -
     Raises:
         LayerError: a value of the wrong sort, or a scalar given twice.
     """
-    rules, counts, _ = _rules(kind)
+    rules, counts, _ = _rules(cast("Hashable", kind))
     values: dict[str, Any] = {}
     for entry in block.fields if block is not None else ():
         rule = rules.get(entry.name)
@@ -177,11 +167,11 @@ def decode(block: Message | None, kind: type[P], layer: Message | None = None) -
             values[entry.name] = value
     for name, counted in counts.items():
         values[name] = len(layer.all(counted)) if layer is not None else 0
-    return kind(**{name: tuple(value) if rules[name].repeated else value for name, value in values.items() if name in rules}
-                | {name: values[name] for name in counts})  # fmt: skip
+    repeated = {name: tuple(value) for name, value in values.items() if name in rules and rules[name].repeated}
+    return kind(**values | repeated)
 
 
 def unknown_fields(block: Message, kind: type) -> list[str]:
     """Names in `block` that neither the dataclass nor its `IGNORED` knows: another fork's, or a typing error."""
-    rules, _, ignored = _rules(kind)
+    rules, _, ignored = _rules(cast("Hashable", kind))
     return [entry.name for entry in block.fields if entry.name not in rules and entry.name not in ignored]

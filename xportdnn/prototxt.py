@@ -57,9 +57,9 @@ Value: TypeAlias = Union[Scalar, Message]
 
 
 class Field(NamedTuple):
-    """`name: value`, from the first letter of the name to the end of the value.
+    """`name: value`, from the first letter of the name to the end of the value and the separator behind it.
 
-    The entries of a list `[a, b]` become fields of their own, each spanning only its own value.
+    The entries of a list `[a, b]` become fields of their own that share the span of the whole list.
     """
 
     name: str
@@ -196,7 +196,7 @@ class _Parser:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.tokens = self._tokens()
-        self.next = next(self.tokens)
+        self.taken = self.next = next(self.tokens)
 
     def _tokens(self) -> Iterator[_Token]:
         scan, text, offset = _TOKEN.match, self.source.text, 0
@@ -212,7 +212,7 @@ class _Parser:
         return PrototxtError(f"{self.source.name}:{line}:{column}: {problem}")
 
     def take(self) -> _Token:
-        token = self.next
+        token = self.taken = self.next
         if token.kind != "end":
             self.next = next(self.tokens)
         return token
@@ -234,48 +234,52 @@ class _Parser:
             if token.kind == "end":
                 if opened is None:
                     return tuple(fields)
-                where = self.source.line(opened.start)
-                raise self.fail(
-                    token, f"the file ends inside the '{opened.text}' of line {where}; add the missing '{closing}'"
-                )
+                line = self.source.line(opened.start)
+                problem = f"the file ends inside the '{opened.text}' of line {line}; add the missing '{closing}'"
+                raise self.fail(token, problem)
             if token.kind == "mark" and token.text == closing:
-                self.closed = token.end
                 return tuple(fields)
-            fields += self.field(token)
+            name, values = self.field(token)
             self.skip(";", ",")
+            fields += [Field(name, value, token.start, self.taken.end) for value in values]
 
-    def field(self, token: _Token) -> Iterator[Field]:
+    def field(self, token: _Token) -> tuple[str, list[Value]]:
         name = token.text
-        if token.kind == "mark" and name == "[":  # an extension: [package.name]
-            parts: list[str] = []
-            while not self.skip("]"):
-                part = self.take()
-                if part.kind in ("end", "wrong") and part.text != ".":
-                    raise self.fail(part, f"expected a field name, found {_show(part)}")
-                parts.append(part.text)
-            name = f"[{''.join(parts)}]"
+        if token.kind == "mark" and name == "[":
+            name = self.extension()
         elif token.kind != "name":
             raise self.fail(token, f"expected a field name, found {_show(token)}{_hint(token, self.source.text)}")
         colon = self.skip(":")
-        if self.next.kind == "mark" and self.next.text in _CLOSING:
-            value = self.message()
-            yield Field(name, value, token.start, value.end)
-        elif not colon:
+        if self.opens():
+            return name, [self.message()]
+        if not colon:
             raise self.fail(self.next, f"expected ':' or '{{' after '{name}', found {_show(self.next)}")
-        elif self.skip("["):
-            while not self.skip("]"):
-                value = self.message() if self.next.text in _CLOSING and self.next.kind == "mark" else self.scalar(name)
-                yield Field(name, value, value.start, value.end)
-                if not self.skip(",") and self.next.text != "]":
-                    raise self.fail(self.next, f"expected ',' or ']' in the list of '{name}', found {_show(self.next)}")
-        else:
-            scalar = self.scalar(name)
-            yield Field(name, scalar, token.start, scalar.end)
+        if not self.skip("["):
+            return name, [self.scalar(name)]
+        values: list[Value] = []
+        while not self.skip("]"):
+            values.append(self.message() if self.opens() else self.scalar(name))
+            if not self.skip(",") and self.next.text != "]":
+                raise self.fail(self.next, f"expected ',' or ']' in the list of '{name}', found {_show(self.next)}")
+        return name, values
+
+    def extension(self) -> str:
+        """`[package.name]`, an extension field."""
+        parts: list[str] = []
+        while not self.skip("]"):
+            part = self.take()
+            if part.kind == "end" or (part.kind == "wrong" and part.text not in "./"):
+                raise self.fail(part, f"expected a field name, found {_show(part)}")
+            parts.append(part.text)
+        return f"[{''.join(parts)}]"
+
+    def opens(self) -> bool:
+        return self.next.kind == "mark" and self.next.text in _CLOSING
 
     def message(self) -> Message:
         opened = self.take()
         fields = self.fields(_CLOSING[opened.text], opened)
-        return Message(fields, opened.start, self.closed)
+        return Message(fields, opened.start, self.taken.end)
 
     def scalar(self, name: str) -> Scalar:
         token = self.take()
@@ -347,7 +351,7 @@ def lines_of(source: Source, start: int, end: int) -> tuple[int, int]:
     while left and text[left - 1] in " \t":
         left -= 1
     right = end
-    while right < len(text) and text[right] in " \t;,":
+    while right < len(text) and text[right] in " \t":
         right += 1
     if right < len(text) and text[right] == "\r":
         right += 1

@@ -17,6 +17,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
+from xportdnn.prototxt import Message
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -47,6 +49,10 @@ def no_blobs(params: Any, bottoms: Shapes) -> Shapes:
     return ()
 
 
+def accept(layer: Message) -> None:
+    """The rule of layers whose text needs no look beyond their parameters."""
+
+
 @dataclass(frozen=True)
 class LayerKind(Generic[P]):
     """What is known of one layer type.
@@ -62,6 +68,7 @@ class LayerKind(Generic[P]):
         in_place: Caffe accepts a top with the bottom's name.
         ties: which blobs the board moves as the same integers through this layer, so that they share one
             threshold: "all" (bottoms and tops), "first" (the first bottom and the tops) or "none".
+        refuse: raises `LayerError` for what Caffe refuses in the layer's text outside its own parameter block.
         channels: weights to a (num_output, k) matrix; each row gives one `th_params`. None: no weight thresholds.
     """
 
@@ -75,6 +82,7 @@ class LayerKind(Generic[P]):
     blobs: Callable[[P, Shapes], Shapes] = no_blobs
     in_place: bool = True
     ties: Literal["all", "first", "none"] = "none"
+    refuse: Callable[[Message], None] = accept
     channels: Callable[[P, Array], Array] | None = None
 
 

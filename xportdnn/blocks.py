@@ -1,0 +1,147 @@
+"""The plan as text: `precision_param { }` blocks put into the user's own prototxt, every other byte left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from xportdnn.layers import Shape
+from xportdnn.network import Layer, Net, Value
+from xportdnn.plan import Block, FieldValue
+from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, lines_of, quoted
+from xportdnn.upgrade import input_layer
+
+
+class Rewritten(NamedTuple):
+    """The output text, and what was changed besides the blocks, one sentence each."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) -> Rewritten:
+    """The network's text with the blocks in it.
+
+    Old blocks are taken out; the batch of Input layers becomes 1, and a layer that reads data files becomes an Input
+    layer, because the board's parser accepts nothing else there.
+
+    Args:
+        inputs: the shapes to write where an Input layer has none or a data layer is replaced.
+    """
+    source = net.source
+    edits: list[Edit] = []
+    notes: list[str] = []
+    removed = [_removed(source, entry) for entry in _old_blocks(net)]
+    if removed:
+        edits += removed
+        notes.append(f"{source.name}: {len(removed)} precision_param blocks that were there before are replaced")
+    by_layer = {block.layer.index: block for block in blocks}
+    for layer in net.layers:
+        block = by_layer.get(layer.index)
+        if layer.type == "Input":
+            batch = list(_batch(layer.message))
+            edits += batch
+            if batch:
+                notes.append(f"{source.where(batch[0].start)}: the batch of input '{layer.name}' is now 1")
+            if not layer.message.messages("input_param") and layer.tops and layer.tops[0] in inputs:
+                edits.append(_insert(source, layer, _shape_lines(inputs[layer.tops[0]])))
+                notes.append(f"{net.where(layer)}: has no shape; the one of the calibration is written")
+        if layer.is_input and layer.type != "Input":
+            text = _source_as_input(source, layer, inputs, block)
+            edits.append(Edit(layer.entry.start, layer.entry.end, text))
+            notes.append(f"{net.where(layer)}: is now an Input layer; the board reads no data files")
+        elif block is not None:
+            edits.append(_insert(source, layer, list(block_lines(block.fields))))
+    return Rewritten(source.edited(_joined(edits)).text, tuple(notes))
+
+
+def block_lines(fields: Iterable[tuple[str, FieldValue]]) -> Iterator[str]:
+    """The lines of a block without indentation of their own: two blanks per level."""
+    yield "precision_param {"
+    for name, value in fields:
+        if isinstance(value, tuple):
+            yield from (f"  {name}: {number(item)}" for item in value)
+        else:
+            yield f"  {name}: {quoted(value) if isinstance(value, str) else number(value)}"
+    yield "}"
+
+
+def number(value: int | float) -> str:
+    """Twelve significant digits, as the original wrote its floats; whole floats keep a point."""
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:.12g}"
+    return text if any(mark in text for mark in ".en") else f"{text}.0"
+
+
+def _insert(source: Source, layer: Layer, lines: Sequence[str]) -> Edit:
+    """An edit that puts lines behind the last field of a layer, indented like its other fields."""
+    message, text = layer.message, source.text
+    close = message.end - 1
+    line_start = text.rfind("\n", 0, close) + 1
+    indent = _indent(source, layer)
+    newline = source.newline
+    if not text[line_start:close].strip():  # the closing brace has a line to itself
+        block = "".join(f"{indent}{line}{newline}" for line in lines)
+        return Edit(line_start, line_start, block)
+    outer = _leading(text, layer.entry.start)
+    block = "".join(f"{newline}{indent}{line}" for line in lines)
+    return Edit(close, close, f"{block}{newline}{outer}")
+
+
+def _indent(source: Source, layer: Layer) -> str:
+    """What stands before the layer's first field that begins a line; two blanks more than the layer elsewhere."""
+    text = source.text
+    for entry in layer.message.fields:
+        start = text.rfind("\n", 0, entry.start) + 1
+        if start > layer.message.start and not text[start : entry.start].strip():
+            return text[start : entry.start]
+    return _leading(text, layer.entry.start) + "  "
+
+
+def _leading(text: str, offset: int) -> str:
+    start = text.rfind("\n", 0, offset) + 1
+    line = text[start:offset]
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _old_blocks(net: Net) -> Iterator[Field]:
+    for layer in net.layers:
+        yield from (entry for entry in layer.message.fields if entry.name == "precision_param")
+
+
+def _removed(source: Source, entry: Field) -> Edit:
+    return Edit(*lines_of(source, entry.start, entry.end), "")
+
+
+def _batch(layer: Message) -> Iterator[Edit]:
+    """Edits that set the first dim of every 4-axis shape of an Input layer to 1."""
+    for param in layer.messages("input_param"):
+        for shape in param.messages("shape"):
+            dims = [dim for dim in shape.all("dim") if isinstance(dim, Scalar)]
+            if len(dims) == 4 and dims[0].text != "1":
+                yield Edit(dims[0].start, dims[0].end, "1")
+
+
+def _shape_lines(shape: Shape) -> list[str]:
+    return ["input_param {", "  shape {", *(f"    dim: {dim}" for dim in (1, *shape[1:])), "  }", "}"]
+
+
+def _source_as_input(source: Source, layer: Layer, inputs: Mapping[Value, Shape], block: Block | None) -> str:
+    top = layer.tops[0]
+    shape = inputs.get(top, ())
+    text = input_layer(layer.name, top.blob, (1, *shape[1:]) if shape else (), source.newline)
+    if block is None:
+        return text
+    lines = "".join(f"  {line}{source.newline}" for line in block_lines(block.fields))
+    return f"{text[:-1]}{lines}}}"
+
+
+def _joined(edits: Iterable[Edit]) -> list[Edit]:
+    """Edits in order; those inside a replaced layer give way to it."""
+    result: list[Edit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+        if result and edit.end <= result[-1].end and edit.start < result[-1].end:
+            continue
+        result.append(edit)
+    return result

@@ -1,0 +1,104 @@
+"""Calibration by one streaming pass: the float forward of every image, statistics per scale class, images dropped.
+
+Memory does not grow with the number of images, and since statistics merge exactly, neither the order of the images
+nor any grouping of them can change a threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from xportdnn import scales, statistics
+from xportdnn.errors import CalibrationError
+from xportdnn.execute import Step, run
+from xportdnn.layers import Array, Arrays
+from xportdnn.lazy import np
+from xportdnn.network import Layer, Net, Value
+from xportdnn.statistics import Statistics
+
+
+def stream(
+    net: Net,
+    weights: Mapping[int, Arrays],
+    pictures: Iterable[Mapping[Value, Array]],
+    classes: Mapping[Value, Value],
+    needed: frozenset[Value],
+) -> dict[Value, Statistics]:
+    """The statistics of every needed scale class over all pictures.
+
+    Args:
+        pictures: what to feed, one picture at a time.
+        classes: value -> class (`scales.classes`).
+        needed: the classes to observe.
+
+    Raises:
+        CalibrationError: a layer gave NaN or infinity.
+    """
+    found: dict[Value, Statistics] = {}
+    for feeds in pictures:
+        for step in run(net, weights, feeds):
+            check_finite(net, step)
+            for value, top in observed(net, step, classes, needed):
+                part = statistics.of(top)
+                found[value] = statistics.merge(found[value], part) if value in found else part
+    return found
+
+
+def observed(
+    net: Net, step: Step, classes: Mapping[Value, Value], needed: frozenset[Value]
+) -> Iterator[tuple[Value, Array]]:
+    """(class, array) of the tops that count: stored on the board, and new numbers rather than moved ones."""
+    if scales.copied(step.layer):
+        return
+    for value, top in zip(step.layer.tops, step.tops, strict=False):
+        if top.size and classes.get(value) in needed and not scales.folded(net, value):
+            yield classes[value], top
+
+
+def check_finite(net: Net, step: Step) -> None:
+    """Stop at the first layer whose tops hold NaN or infinity.
+
+    Raises:
+        CalibrationError: naming the layer, the blob and how many values it concerns.
+    """
+    for value, top in zip(step.layer.tops, step.tops, strict=False):
+        # the sum of minimum and maximum is finite only where every element is
+        if top.size and not np.isfinite(top.min() + np.float64(top.max())):
+            wrong = int(np.size(top) - np.isfinite(top).sum())
+            raise CalibrationError(
+                f"{net.where(step.layer)}: '{value.blob}' holds {wrong} values of {top.size} that are NaN or infinite, "
+                "the first of the network; its bottoms were finite. Check the weights of this layer and the "
+                "preprocessing options"
+            )
+
+
+def check_weights(net: Net, layers: Iterable[Layer], weights: Mapping[int, Arrays]) -> None:
+    """Stop where weights hold NaN or infinity.
+
+    Raises:
+        CalibrationError: naming every such layer and blob.
+    """
+    problems = [
+        f"{net.where(layer)}: blob {i} holds {int(blob.size - np.isfinite(blob).sum())} values of {blob.size} that are "
+        "NaN or infinite"
+        for layer in layers
+        for i, blob in enumerate(weights.get(layer.index, ()))
+        if blob.size and not np.isfinite(np.float64(blob.min()) + blob.max())
+    ]
+    if problems:
+        raise CalibrationError("the weights cannot be used; train again or take another snapshot:", problems)
+
+
+def per_channel(net: Net, layers: Iterable[Layer], weights: Mapping[int, Arrays]) -> dict[int, Array]:
+    """Layer index -> the largest |w| of every output channel, (num_output,) float32.
+
+    A channel_shared Normalize has one scale for all channels; it stays one value.
+    """
+    found = {}
+    for layer in layers:
+        kind, blobs = layer.kind, weights.get(layer.index, ())
+        if kind is None or not blobs:
+            continue
+        if kind.channels is not None:
+            found[layer.index] = np.abs(kind.channels(layer.params, blobs[0])).max(axis=1)
+    return found

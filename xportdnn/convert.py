@@ -1,0 +1,100 @@
+"""The conversion, from options to text: the whole tool as one function that can be read aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xportdnn import plan
+from xportdnn.blocks import Rewritten, rewrite
+from xportdnn.calibration import Evidence, evidence
+from xportdnn.journal import Journal
+from xportdnn.layers import Shape
+from xportdnn.matrix import Mode
+from xportdnn.network import Layer, Net, Value
+from xportdnn.opening import Opened, complete, open_net
+from xportdnn.options import BOARD_WIDTHS, DEFAULT_DIMS, Options
+from xportdnn.pictures import calibration_set
+from xportdnn.plan import Block
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A finished conversion.
+
+    Attributes:
+        text: the quantized prototxt.
+        blocks: what it holds, as values.
+        missing: layers that should have a block but could not be calibrated.
+        evidence: None in DynamicFixed mode.
+    """
+
+    options: Options
+    opened: Opened
+    text: str
+    blocks: tuple[Block, ...]
+    missing: tuple[Layer, ...]
+    evidence: Evidence | None
+
+
+def convert(options: Options, journal: Journal | None = None) -> Conversion:
+    """Convert one network; nothing is written.
+
+    Raises:
+        InputError: something the user gave cannot be used (see `errors`).
+    """
+    journal = journal or Journal()
+    _warn_of_widths(options, journal)
+    net = open_net(options.deploy_model, journal)
+    if options.quant_type is Mode.DYNAMIC_FIXED:
+        opened = complete(net, _known_inputs(net, options), options.weights, journal, options.strict)
+        blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
+        rewritten = rewrite(net, blocks, _written_inputs(net, opened.inputs, options))
+        return _finished(options, opened, rewritten, blocks, (), None, journal)
+    pictures, shape = calibration_set(options, net, journal)
+    opened = complete(net, {pictures.target: shape}, options.weights, journal, options.strict)
+    found = evidence(options, opened, pictures, journal)
+    blocks, missing = plan.xilinx(net, options.bitwidths, found.thresholds, options.matrix, options.scale_classes)
+    rewritten = rewrite(net, blocks, {pictures.target: net.declared.get(pictures.target, shape)})
+    return _finished(options, opened, rewritten, blocks, missing, found, journal)
+
+
+def _finished(
+    options: Options,
+    opened: Opened,
+    rewritten: Rewritten,
+    blocks: tuple[Block, ...],
+    missing: tuple[Layer, ...],
+    evidence: Evidence | None,
+    journal: Journal,
+) -> Conversion:
+    for note in rewritten.notes:
+        journal.warn(note)
+    if missing:
+        names = ", ".join(layer.name for layer in missing)
+        journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")
+    return Conversion(options, opened, rewritten.text, blocks, missing, evidence)
+
+
+def _warn_of_widths(options: Options, journal: Journal) -> None:
+    layer_in, _, layer_out = options.bitwidths
+    odd = sorted({bits for bits in options.bitwidths if bits not in BOARD_WIDTHS})
+    if odd:
+        journal.warn(f"--bitwidths: the board takes only 6 and 8 bits, not {', '.join(map(str, odd))}")
+    if options.quant_type is Mode.XILINX and layer_in != layer_out:
+        journal.warn(
+            f"--bitwidths: a blob has one width, so the third number, {layer_out}, is used for all of them and the "
+            f"first, {layer_in}, is not"
+        )
+
+
+def _known_inputs(net: Net, options: Options) -> dict[Value, Shape]:
+    """The input shapes that are known without pictures."""
+    if options.dims is not None and len(net.inputs) == 1:
+        return {net.inputs[0]: (1, *options.dims)}
+    return {value: net.declared[value] for value in net.inputs if value in net.declared}
+
+
+def _written_inputs(net: Net, known: Mapping[Value, Shape], options: Options) -> dict[Value, Shape]:
+    """The shapes to write for inputs that have none in the text."""
+    return {value: known.get(value, (1, *(options.dims or DEFAULT_DIMS))) for value in net.inputs}

@@ -1,0 +1,326 @@
+"""A prototxt's layers as the graph that runs in Caffe's TEST phase.
+
+Blobs that layers overwrite in place are told apart: a `Value` is one version of a blob, named by the layer that wrote
+it, so that the blob before and after an in-place ReLU are two values. Everything wrong with a network is found in
+one go and reported together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from xportdnn import layers, phases
+from xportdnn.decode import decode, unknown_fields
+from xportdnn.errors import LayerError, NetworkError
+from xportdnn.layers import LayerKind, Shape
+from xportdnn.prototxt import Document, Field, Message, Source
+from xportdnn.sources import is_source, source_shapes
+
+# Layers that only training or scoring needs: left out of the forward, kept in the text.
+_SCORING = {"Accuracy", "DetectionEvaluate", "HDF5Output", "MultiBoxLoss", "SoftmaxWithLossV2"}
+_DEPTHWISE = {"DepthwiseConvolution", "ConvolutionDepthwise"}
+
+
+class Value(NamedTuple):
+    """One version of a blob: its name and the index of the layer that wrote it."""
+
+    blob: str
+    writer: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of the TEST network.
+
+    Attributes:
+        index: position in `Net.layers`.
+        type: as written; `kind.name` is Caffe's own name behind an alias.
+        kind: the type's rules; None where this program has none.
+        params: decoded parameters (an instance of `kind.params`).
+        entry: the `layer { }` field in the text.
+    """
+
+    index: int
+    name: str
+    type: str
+    bottoms: tuple[Value, ...]
+    tops: tuple[Value, ...]
+    kind: LayerKind[Any] | None = field(repr=False)
+    params: Any = field(repr=False)
+    entry: Field = field(repr=False)
+
+    @property
+    def message(self) -> Message:
+        assert isinstance(self.entry.value, Message)
+        return self.entry.value
+
+    @property
+    def is_input(self) -> bool:
+        return self.type == "Input" or is_source(self.type)
+
+
+class LeftOut(NamedTuple):
+    """A layer that is in the text but not in the forward, and why."""
+
+    name: str
+    type: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Net:
+    """The TEST network of a prototxt.
+
+    Attributes:
+        layers: those that run, in file order.
+        left_out: other phases' layers, losses and scores.
+        notes: doubtful but harmless things found, one sentence each.
+    """
+
+    source: Source
+    layers: tuple[Layer, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...] = ()
+
+    def where(self, layer: Layer) -> str:
+        """`layer "conv1" (Convolution, deploy.prototxt:12)` for messages."""
+        return f'layer "{layer.name}" ({layer.type}, {self.source.where(layer.entry.start)})'
+
+    @cached_property
+    def readers(self) -> Mapping[Value, tuple[Layer, ...]]:
+        """The layers that read each value, in order."""
+        found: dict[Value, list[Layer]] = {}
+        for layer in self.layers:
+            for value in dict.fromkeys(layer.bottoms):
+                found.setdefault(value, []).append(layer)
+        return {value: tuple(readers) for value, readers in found.items()}
+
+    @cached_property
+    def declared(self) -> Mapping[Value, Shape]:
+        """The input shapes that the text gives; inputs without one are absent."""
+        shapes: dict[Value, Shape] = {}
+        for layer in self.layers:
+            if layer.type == "Input" and layer.kind is not None:
+                if layer.params.shape:
+                    shapes |= dict(zip(layer.tops, layer.kind.shape(layer.params, ()), strict=True))
+            elif layer.is_input:
+                shapes |= dict(zip(layer.tops, source_shapes(layer.type, layer.message), strict=False))
+        return shapes
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that must be fed: tops of input layers that a layer of the forward reads."""
+        tops = [top for layer in self.layers if layer.is_input for top in layer.tops]
+        read = [top for top in tops if any(reader.type != "Silence" for reader in self.readers.get(top, ()))]
+        return tuple(read or tops[:1])
+
+
+def build(document: Document) -> Net:
+    """The TEST network of a document in today's form (see `upgrade`).
+
+    Raises:
+        NetworkError: all contradictions at once, each with layer, type, file and line.
+    """
+    entries = [entry for entry in document.root.fields if entry.name == "layer"]
+    source = document.source
+    if not entries:
+        raise NetworkError(_no_layers(document))
+    kept: list[Field] = []
+    left_out: list[LeftOut] = []
+    problems: list[str] = []
+    for entry in entries:
+        if not isinstance(entry.value, Message):
+            problems.append(f"{source.where(entry.start)}: 'layer' must be a {{ }} block")
+        elif reason := phases.left_out(entry.value) or _not_run(entry.value.string("type")):
+            name, kind = entry.value.string("name"), entry.value.string("type")
+            left_out.append(LeftOut(name, kind, source.line(entry.start), reason))
+        else:
+            kept.append(entry)
+    builder = _Builder(source)
+    for entry in kept:
+        builder.add(entry)
+    problems += builder.problems
+    if problems:
+        count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
+        raise NetworkError(f"{source.name}: the network has {count}:", problems)
+    return Net(source, tuple(builder.layers), tuple(left_out), tuple(builder.notes))
+
+
+def _not_run(layer_type: str) -> str:
+    return "training or scoring only" if layer_type in _SCORING or layer_type.endswith("Loss") else ""
+
+
+def _no_layers(document: Document) -> str:
+    root, name = document.root, document.source.name
+    names = {entry.name for entry in root.fields}
+    if names & {"net", "train_net", "base_lr", "solver_mode"}:
+        net = root.string("net") or root.string("train_net")
+        return f"{name}: this is a solver prototxt, not a network" + (f"; its network is {net}" if net else "")
+    return f"{name}: there is no layer in this file; a deploy prototxt holds `layer {{ }}` entries"
+
+
+class _Builder:
+    """Collects layers, blob versions and problems while reading the text from top to bottom."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.layers: list[Layer] = []
+        self.problems: list[str] = []
+        self.notes: list[str] = []
+        self.current: dict[str, Value] = {}  # the newest version of every blob
+        self.read: set[Value] = set()
+
+    def add(self, entry: Field) -> None:
+        message = entry.value
+        assert isinstance(message, Message)
+        name, kind_name = message.string("name"), message.string("type")
+        where = f'layer "{name}" ({kind_name or "no type"}, {self.source.where(entry.start)})'
+        if not kind_name:
+            self.problems.append(f'{where}: has no type; add type: "..."')
+            return
+        before = len(self.problems)
+        kind = None if is_source(kind_name) else layers.kind(kind_name)
+        index = len(self.layers)
+        bottoms = self._bottoms(message, where)
+        self._arity(message, kind, where)
+        in_place = {value.blob for value in bottoms if value.blob in message.strings("top")}
+        if in_place and kind is not None and not kind.in_place:
+            self.problems.append(
+                f"{where}: {kind.name} cannot run in place; give its top another name than '{sorted(in_place)[0]}'"
+            )
+        tops = tuple(self._top(blob, index, blob in in_place, where) for blob in message.strings("top"))
+        params = self._params(message, kind, where)
+        self.read |= set(bottoms)
+        self.current |= {value.blob: value for value in tops}
+        if len(self.problems) == before or params is not None or kind is None:
+            self.layers.append(Layer(index, name, kind_name, bottoms, tops, kind, params, entry))
+
+    def _bottoms(self, message: Message, where: str) -> tuple[Value, ...]:
+        found = []
+        for blob in message.strings("bottom"):
+            if blob in self.current:
+                found.append(self.current[blob])
+            else:
+                near = get_close_matches(blob, self.current, 1)
+                hint = f"; did you mean '{near[0]}'?" if near else "; layers must stand after the ones they read"
+                self.problems.append(f"{where}: bottom '{blob}' is the top of no layer before it{hint}")
+        return tuple(found)
+
+    def _top(self, blob: str, index: int, in_place: bool, where: str) -> Value:
+        if blob in self.current:
+            writer = self.layers[self.current[blob].writer] if self.current[blob].writer < len(self.layers) else None
+            written = f'layer "{writer.name}" (line {self.source.line(writer.entry.start)})' if writer else "this layer"
+            if not in_place:
+                self.problems.append(f"{where}: top '{blob}' is already the top of {written}; give it another name")
+            elif self.current[blob] in self.read:
+                self.problems.append(
+                    f"{where}: overwrites '{blob}' of {written} in place although another layer reads it before; give "
+                    "its top another name (Caffe: top blob produced by multiple sources)"
+                )
+        return Value(blob, index)
+
+    def _arity(self, message: Message, kind: LayerKind[Any] | None, where: str) -> None:
+        if kind is None:
+            return
+        for word, (least, most) in (("bottom", kind.bottoms), ("top", kind.tops)):
+            count = len(message.all(word))
+            if count < least or (most is not None and count > most):
+                wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+                self.problems.append(f"{where}: has {count} {word} blob(s), {kind.name} takes {wanted}")
+
+    def _params(self, message: Message, kind: LayerKind[Any] | None, where: str) -> Any:
+        if kind is None:
+            return None
+        blocks = [entry for entry in message.fields if entry.name == kind.field]
+        try:
+            if len(blocks) > 1:
+                line = self.source.line(blocks[1].start)
+                raise LayerError(f"{kind.field} is given again in line {line}; merge the two blocks")
+            block = blocks[0].value if blocks else None
+            if block is not None and not isinstance(block, Message):
+                raise LayerError(f"{kind.field} must be a {{ }} block")
+            params = decode(block, kind.params, message)
+            kind.refuse(message)
+        except LayerError as error:
+            self.problems.append(f"{where}: {error}")
+            return None
+        unknown = unknown_fields(block, kind.params) if block is not None else []
+        unknown = [f"{kind.field}.{name}" for name in unknown] + _unknown_in_layer(message)
+        if unknown:
+            self.notes.append(
+                f"{where}: Caffe knows no field {', '.join(unknown)}; kept in the text, without effect here"
+            )
+        if message.string("type") in _DEPTHWISE and (block is None or not block.all("group")):
+            params = replace(params, group=params.num_output)
+        return params
+
+
+_LAYER_FIELDS = {
+    "name", "type", "bottom", "top", "phase", "loss_weight", "param", "blobs", "propagate_down", "include", "exclude",
+    "user_defined_layer",
+}  # fmt: skip
+
+
+def _unknown_in_layer(message: Message) -> list[str]:
+    return [
+        entry.name
+        for entry in message.fields
+        if entry.name not in _LAYER_FIELDS and not entry.name.endswith("_param") and not entry.name.startswith("[")
+    ]
+
+
+def infer_shapes(net: Net, inputs: Mapping[Value, Shape]) -> dict[Value, Shape]:
+    """The shape of every value that can be known, from the shapes of the inputs.
+
+    Layers without a rule, and what depends on them, are absent.
+
+    Raises:
+        NetworkError: every layer whose rule its bottoms break.
+    """
+    shapes = dict(inputs)
+    problems: list[str] = []
+    for value, shape in inputs.items():
+        if any(dim < 1 for dim in shape):
+            where = net.where(net.layers[value.writer])
+            problems.append(f"{where}: '{value.blob}' has the shape {list(shape)}; every dim must be at least 1")
+    for layer in net.layers if not problems else ():
+        if layer.is_input or layer.kind is None or not all(value in shapes for value in layer.bottoms):
+            continue
+        try:
+            tops = layer.kind.shape(layer.params, tuple(shapes[value] for value in layer.bottoms))
+            if any(dim < 1 for shape in tops for dim in shape):
+                raise LayerError(f"its top would have the shape {list(tops[0])}; the bottom is too small for it")
+            shapes |= dict(zip(layer.tops, tops, strict=True))
+        except LayerError as error:
+            problems.append(f"{net.where(layer)}: {error}")
+    if problems:
+        count = f"{len(problems)} layers do" if len(problems) > 1 else "a layer does"
+        raise NetworkError(f"{net.source.name}: {count} not fit together:", problems)
+    return shapes
+
+
+def unreached(net: Net, shapes: Mapping[Value, Shape]) -> Iterator[tuple[Layer, str]]:
+    """Layers that cannot run, each with the reason, in file order."""
+    for layer in net.layers:
+        if layer.is_input:
+            continue
+        if layer.kind is None:
+            yield layer, f"there is no rule for the type {layer.type}"
+        elif missing := [value.blob for value in layer.bottoms if value not in shapes]:
+            yield layer, f"its bottom '{missing[0]}' is not computed"
+
+
+def runnable(net: Net, available: Sequence[Value] | Mapping[Value, Any]) -> tuple[Layer, ...]:
+    """The layers that can run when the given input values are fed, in order."""
+    have = set(available)
+    run = []
+    for layer in net.layers:
+        if not layer.is_input and layer.kind is not None and have.issuperset(layer.bottoms):
+            run.append(layer)
+            have |= set(layer.tops)
+    return tuple(run)

@@ -1,0 +1,87 @@
+"""A prototxt and a caffemodel, opened together and checked against each other before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xportdnn import caffemodel, prototxt
+from xportdnn.errors import NetworkError
+from xportdnn.journal import Journal
+from xportdnn.layers import Shape
+from xportdnn.network import Layer, Net, Value, build, infer_shapes, unreached
+from xportdnn.upgrade import upgrade
+from xportdnn.weights import Weights, assign
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network whose shapes and weights fit.
+
+    Attributes:
+        inputs: the shapes of the fed inputs.
+        shapes: those of all values that can be computed.
+        unreached: layers that cannot run, with the reason.
+    """
+
+    net: Net
+    inputs: Mapping[Value, Shape]
+    shapes: Mapping[Value, Shape]
+    weights: Weights
+    unreached: tuple[tuple[Layer, str], ...]
+
+
+def open_net(path: str | Path, journal: Journal) -> Net:
+    """The TEST network of a prototxt of any generation.
+
+    Raises:
+        PrototxtError, NetworkError: see `prototxt.parse` and `network.build`.
+    """
+    upgraded = upgrade(prototxt.parse(prototxt.read(path)))
+    net = build(upgraded.document)
+    for note in (*upgraded.notes, *net.notes):
+        journal.warn(note)
+    for layer in net.left_out:
+        journal.detail(f'layer "{layer.name}" ({layer.type}, line {layer.line}) is not run: {layer.reason}')
+    if net.left_out:
+        names = ", ".join(layer.name for layer in net.left_out)
+        journal.info(f"{len(net.left_out)} layers belong to training or scoring and are not run: {names}")
+    return net
+
+
+def complete(
+    net: Net, inputs: Mapping[Value, Shape], weights: str | Path | None, journal: Journal, strict: bool
+) -> Opened:
+    """The network with the shapes of all its values and the blobs of all its layers.
+
+    Args:
+        inputs: shapes of the fed inputs.
+        weights: the caffemodel; None if the network needs no weights.
+
+    Raises:
+        NetworkError: shapes do not fit together, or `strict` and a layer has no rule.
+        WeightsError: the caffemodel is broken or belongs to another network.
+    """
+    shapes = infer_shapes(net, inputs)
+    without_rule = [layer for layer in net.layers if layer.kind is None and not layer.is_input]
+    if strict and without_rule:
+        raise NetworkError(
+            f"{net.source.name}: --strict, and there is no rule for:", [net.where(layer) for layer in without_rule]
+        )
+    for layer in without_rule:
+        journal.warn(
+            f"{net.where(layer)}: no rule for this type; it stays in the file as it is, and what depends on its output "
+            "is not calibrated"
+        )
+    model = caffemodel.read(weights) if weights is not None else caffemodel.Caffemodel("(no weights)", ())
+    found = assign(net, shapes, model)
+    weighted = [layer for layer in without_rule if layer.name in model.names]
+    known = [layer for layer in net.layers if found.get(layer.index)]
+    if weighted and not known:
+        raise NetworkError(
+            f"{net.source.name}: nothing in this network can be quantized: all its weights are in or behind layers of "
+            "types without a rule; use the network's standard Caffe form:",
+            [net.where(layer) for layer in weighted],
+        )
+    return Opened(net, inputs, shapes, found, tuple(unreached(net, shapes)))

@@ -1,0 +1,66 @@
+"""Output files: checked before the work, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from xportdnn.errors import OutputError, UsageError
+
+STDOUT = "-"
+
+
+def check(path: str, inputs: Sequence[str]) -> None:
+    """Make sure that `path` can be written later; parent folders are made.
+
+    Raises:
+        UsageError: it is one of the inputs.
+        OutputError: it is a folder, or cannot be written.
+    """
+    if path == STDOUT:
+        return
+    target = Path(path)
+    for given in inputs:
+        if target.exists() and Path(given).exists() and target.samefile(given):
+            raise UsageError(f"{path} is an input of this run; give the output another name")
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder; give the name of a file in it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a whole file beside its place and rename it into it; `-` is standard output.
+
+    Raises:
+        OutputError: the disk is full or the folder has become unwritable; the old file is still whole.
+    """
+    if path == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+        temporary = None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""Which values share one threshold.
+
+The board moves integers unchanged through ReLU, pooling, Concat, Eltwise and everything that only rearranges, so the
+blobs such a layer ties together can have only one scale (CHaiDNN xtract_opt.cpp; there is no requantization at these
+layers). The classes are found by union-find over values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+
+from xportdnn.network import Layer, Net, Value
+
+# What the original tool tied: its Eltwise kept the larger input threshold and gave its sum one of its own.
+_ORIGINAL = frozenset({"ReLU", "Pooling", "Split", "Concat", "Dropout", "Flatten", "Reshape", "Permute"})
+
+# Layers that the board computes inside their producer: it never stores the value they read.
+_FOLDED = frozenset({"ReLU", "ReLU6", "Clip"})
+
+# Tied layers whose tops hold other numbers than their bottoms.
+_COMPUTING = frozenset({"Eltwise", "Pooling"})
+
+
+class ScaleClasses(str, Enum):
+    """`board`: what the hardware needs; `original`: what XportDNN did."""
+
+    BOARD = "board"
+    ORIGINAL = "original"
+
+
+def classes(layers: Iterable[Layer], how: ScaleClasses) -> dict[Value, Value]:
+    """Every value of the layers -> the first value of its class in file order."""
+    parents: dict[Value, Value] = {}
+
+    def find(value: Value) -> Value:
+        root = value
+        while parents.setdefault(root, root) != root:
+            root = parents[root]
+        while parents[value] != root:
+            parents[value], value = root, parents[value]
+        return root
+
+    for layer in layers:
+        for value in (*layer.bottoms, *layer.tops):
+            find(value)
+        tied = list(_tied(layer, how))
+        for value in tied[1:]:
+            first, second = sorted((find(tied[0]), find(value)), key=lambda value: value.writer)
+            parents[second] = first
+    return {value: find(value) for value in parents}
+
+
+def _tied(layer: Layer, how: ScaleClasses) -> Iterator[Value]:
+    if layer.kind is None or layer.kind.ties == "none":
+        return
+    if how is ScaleClasses.ORIGINAL and layer.kind.name not in _ORIGINAL:
+        return
+    yield from layer.bottoms if layer.kind.ties == "all" else layer.bottoms[:1]
+    yield from layer.tops
+
+
+def folded(net: Net, value: Value) -> bool:
+    """Whether the board never stores this value: only layers that it folds into the producer read it."""
+    readers = net.readers.get(value, ())
+    return bool(readers) and all(reader.kind is not None and reader.kind.name in _FOLDED for reader in readers)
+
+
+def copied(layer: Layer) -> bool:
+    """Whether the layer's tops hold only numbers that its bottoms hold already."""
+    kind = layer.kind
+    return kind is not None and kind.ties != "none" and kind.name not in _FOLDED and kind.name not in _COMPUTING
+
+
+def members(found: Mapping[Value, Value]) -> dict[Value, tuple[Value, ...]]:
+    """Class -> its values."""
+    grouped: dict[Value, list[Value]] = {}
+    for value, root in found.items():
+        grouped.setdefault(root, []).append(value)
+    return {root: tuple(values) for root, values in grouped.items()}
