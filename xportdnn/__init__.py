@@ -1,1 +1,3 @@
-"""xportdnn."""
+"""Caffe networks to fixed-point CHaiDNN prototxts."""
+
+__version__ = "0.1.0"

@@ -130,7 +130,7 @@ def _shape_lines(shape: Shape) -> list[str]:
 def _source_as_input(source: Source, layer: Layer, inputs: Mapping[Value, Shape], block: Block | None) -> str:
     top = layer.tops[0]
     shape = inputs.get(top, ())
-    text = input_layer(layer.name, top.blob, (1, *shape[1:]) if shape else (), source.newline)
+    text = input_layer(layer.name, [top.blob], [(1, *shape[1:])] if shape else [], source.newline)
     if block is None:
         return text
     lines = "".join(f"  {line}{source.newline}" for line in block_lines(block.fields))

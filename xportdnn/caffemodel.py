@@ -223,7 +223,7 @@ def _layer(data: mmap.mmap | bytes, start: int, end: int, path: str, *, name: in
 
 def _blob(data: mmap.mmap | bytes, start: int, end: int, where: str) -> Blob:
     shape: Shape | None = None
-    legacy = [0, 0, 0, 0]
+    legacy: dict[int, int] = {}
     floats: list[Segment] = []
     doubles: list[Segment] = []
     raw: list[Segment] = []
@@ -234,7 +234,7 @@ def _blob(data: mmap.mmap | bytes, start: int, end: int, where: str) -> Blob:
         if number == 7 and wire == _BYTES:
             shape = _dims(data, value, after)
         elif number in (1, 2, 3, 4) and wire == _VARINT:
-            legacy[number - 1] = value
+            legacy[number] = value
         elif number == 5:
             after = _collect(data, at, value, after, end, wire, _FLOAT, floats)
         elif number == 8:
@@ -248,7 +248,10 @@ def _blob(data: mmap.mmap | bytes, start: int, end: int, where: str) -> Blob:
         raise _DamagedError(f"raw_data of a type that is not a float, in {where}", start)
     # double_data wins over data where both are present (blob.cpp, FromProto)
     segments = doubles or floats or [segment._replace(dtype=raw_type) for segment in raw]
-    return Blob(tuple(legacy) if shape is None else shape, shape is None, where, tuple(segments), data)
+    if shape is None and legacy:
+        return Blob(tuple(legacy.get(number, 0) for number in (1, 2, 3, 4)), True, where, tuple(segments), data)
+    # a blob without axes, a single number, is stored with no shape at all (blob.cpp, ToProto)
+    return Blob(shape or (), False, where, tuple(segments), data)
 
 
 def _collect(

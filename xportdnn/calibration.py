@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xportdnn import calibrate, execute, plan, scales, sequential
+from xportdnn.choices import ScaleClasses
 from xportdnn.errors import CalibrationError
 from xportdnn.journal import Journal
 from xportdnn.layers import Array
@@ -15,7 +16,6 @@ from xportdnn.opening import Opened
 from xportdnn.options import Options
 from xportdnn.pictures import CalibrationSet
 from xportdnn.plan import Thresholds
-from xportdnn.scales import ScaleClasses
 from xportdnn.sequential import Record
 from xportdnn.statistics import Statistics
 from xportdnn.thresholds import METHODS

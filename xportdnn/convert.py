@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from xportdnn import plan
 from xportdnn.blocks import Rewritten, rewrite
 from xportdnn.calibration import Evidence, evidence
+from xportdnn.choices import BOARD_WIDTHS, Mode
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
-from xportdnn.matrix import Mode
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened, complete, open_net
-from xportdnn.options import BOARD_WIDTHS, DEFAULT_DIMS, Options
+from xportdnn.options import DEFAULT_DIMS, Options
 from xportdnn.pictures import calibration_set
 from xportdnn.plan import Block
 

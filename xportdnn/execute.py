@@ -69,4 +69,4 @@ def forward(net: Net, layer: Layer, bottoms: Arrays, blobs: Arrays) -> Arrays:
         tops = layer.kind.forward(layer.params, bottoms, blobs)
     except LayerError as error:
         raise LayerError(f"{net.where(layer)}: {error}") from None
-    return tuple(np.ascontiguousarray(top, np.float32) for top in tops)
+    return tuple(np.asarray(top, np.float32, order="C") for top in tops)

@@ -7,23 +7,9 @@ ReLU, Concat, Input, Deconvolution, Normalize and MAX pooling.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-
-class Mode(str, Enum):
-    """The two quantization modes, by the name that the board's parser compares letter by letter."""
-
-    XILINX = "Xilinx"
-    DYNAMIC_FIXED = "DynamicFixed"
-
-
-class Matrix(str, Enum):
-    """The two tables."""
-
-    GUIDE = "guide"
-    PARSER = "parser"
-
+from xportdnn.choices import Matrix, Mode
 
 Fields: TypeAlias = tuple[str, ...]
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from xportdnn import layers, phases
 from xportdnn.decode import decode, unknown_fields
 from xportdnn.errors import LayerError, NetworkError
-from xportdnn.layers import LayerKind, Shape
+from xportdnn.layers import LayerKind, Shape, Shapes
 from xportdnn.prototxt import Document, Field, Message, Source
 from xportdnn.sources import is_source, source_shapes
 
@@ -107,10 +107,17 @@ class Net:
         for layer in self.layers:
             if layer.type == "Input" and layer.kind is not None:
                 if layer.params.shape:
-                    shapes |= dict(zip(layer.tops, layer.kind.shape(layer.params, ()), strict=True))
+                    shapes |= dict(zip(layer.tops, self._input_shapes(layer), strict=True))
             elif layer.is_input:
                 shapes |= dict(zip(layer.tops, source_shapes(layer.type, layer.message), strict=False))
         return shapes
+
+    def _input_shapes(self, layer: Layer) -> Shapes:
+        assert layer.kind is not None
+        try:
+            return layer.kind.shape(layer.params, ())
+        except LayerError as error:
+            raise NetworkError(f"{self.where(layer)}: {error}") from None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -299,8 +306,8 @@ def infer_shapes(net: Net, inputs: Mapping[Value, Shape]) -> dict[Value, Shape]:
         except LayerError as error:
             problems.append(f"{net.where(layer)}: {error}")
     if problems:
-        count = f"{len(problems)} layers do" if len(problems) > 1 else "a layer does"
-        raise NetworkError(f"{net.source.name}: {count} not fit together:", problems)
+        count = f"{len(problems)} layers" if len(problems) > 1 else "one layer"
+        raise NetworkError(f"{net.source.name}: {count} cannot be computed:", problems)
     return shapes
 
 

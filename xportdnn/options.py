@@ -6,19 +6,22 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from xportdnn.choices import (
+    BOARD_WIDTHS,
+    DEFAULT_FRACTION,
+    DEFAULT_WIDTHS,
+    THRESHOLD_METHODS,
+    Matrix,
+    Mode,
+    ScaleClasses,
+    Triple,
+)
 from xportdnn.errors import UsageError
 from xportdnn.layers import Shape
-from xportdnn.matrix import Matrix, Mode
-from xportdnn.plan import Triple
-from xportdnn.scales import ScaleClasses
 
-BOARD_WIDTHS = (6, 8)
-DEFAULT_WIDTHS = Triple(6, 6, 6)
-DEFAULT_FRACTION = Triple(2, 5, 2)
 DEFAULT_DIMS: Shape = (3, 224, 224)
 DEFAULT_SWAP = (2, 1, 0)
 DEFAULT_MEAN = "104,117,123"
-THRESHOLD_METHODS = ("xilinx", "mse", "kl", "percentile", "max")
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias, Union
 
-from xportdnn.matrix import Matrix, Mode, fields
+from xportdnn.choices import Matrix, Mode, ScaleClasses, Triple
+from xportdnn.matrix import fields
 from xportdnn.network import Layer, Net, Value
-from xportdnn.scales import ScaleClasses
-
-
-class Triple(NamedTuple):
-    """Three numbers for input, parameters and output, as `--bitwidths` and `--fl_bitwidths` give them."""
-
-    layer_in: int
-    params: int
-    layer_out: int
-
 
 FieldValue: TypeAlias = Union[int, float, str, tuple[float, ...]]
 

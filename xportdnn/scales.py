@@ -8,8 +8,8 @@ layers). The classes are found by union-find over values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum
 
+from xportdnn.choices import ScaleClasses
 from xportdnn.network import Layer, Net, Value
 
 # What the original tool tied: its Eltwise kept the larger input threshold and gave its sum one of its own.
@@ -20,13 +20,6 @@ _FOLDED = frozenset({"ReLU", "ReLU6", "Clip"})
 
 # Tied layers whose tops hold other numbers than their bottoms.
 _COMPUTING = frozenset({"Eltwise", "Pooling"})
-
-
-class ScaleClasses(str, Enum):
-    """`board`: what the hardware needs; `original`: what XportDNN did."""
-
-    BOARD = "board"
-    ORIGINAL = "original"
 
 
 def classes(layers: Iterable[Layer], how: ScaleClasses) -> dict[Value, Value]:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from xportdnn import klj, scales
 from xportdnn.calibrate import check_finite
+from xportdnn.choices import Triple
 from xportdnn.execute import Step, forward
 from xportdnn.fixed_point import by_threshold
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
-from xportdnn.plan import Triple
 
 
 class Record(NamedTuple):

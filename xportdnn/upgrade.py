@@ -101,11 +101,14 @@ def upgrade(document: Document) -> Upgraded:
     return Upgraded(parse(source.edited(edits)), tuple(notes))
 
 
-def input_layer(name: str, top: str, dims: Sequence[int], newline: str) -> str:
+def input_layer(name: str, tops: Sequence[str], shapes: Sequence[Sequence[int]], newline: str) -> str:
     """The text of an Input layer, laid out like the rest of our output (no final newline)."""
-    lines = ["layer {", f"  name: {quoted(name)}", '  type: "Input"', f"  top: {quoted(top)}"]
-    if dims:
-        lines += ["  input_param {", "    shape {", *(f"      dim: {dim}" for dim in dims), "    }", "  }"]
+    lines = ["layer {", f"  name: {quoted(name)}", '  type: "Input"', *(f"  top: {quoted(top)}" for top in tops)]
+    if any(shapes):
+        lines.append("  input_param {")
+        for dims in shapes:
+            lines += ["    shape {", *(f"      dim: {dim}" for dim in dims), "    }"]
+        lines.append("  }")
     return newline.join([*lines, "}"])
 
 
@@ -135,10 +138,10 @@ def _header(document: Document) -> list[Edit]:
     if dims:
         shapes = [dims[i : i + 4] for i in range(0, len(dims), 4)]
     shapes = shapes * len(names) if len(shapes) == 1 else shapes or [[] for _ in names]
-    text = source.newline.join(
-        input_layer(name, name, shape, source.newline) for name, shape in zip(names, shapes, strict=True)
-    )
-    return _replace(source, fields, text)
+    taken = {layer.string("name") for layer in (*root.messages("layer"), *root.messages("layers"))}
+    # Caffe calls the layer "input" (UpgradeNetInput); where the network has one of that name, the blob's name serves
+    name = names[0] if "input" in taken else "input"
+    return _replace(source, fields, input_layer(name, names, shapes, source.newline))
 
 
 def _replace(source: Source, fields: Sequence[Field], text: str) -> list[Edit]:

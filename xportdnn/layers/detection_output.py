@@ -22,12 +22,15 @@ class NonMaximumSuppression:
     eta: float = 1.0
 
 
+NMS_PARAM = decode.message(NonMaximumSuppression, NonMaximumSuppression())
+
+
 @dataclass(frozen=True)
 class Params:
     num_classes: Uint = 0
     share_location: bool = True
     background_label_id: int = 0
-    nms_param: NonMaximumSuppression = decode.message(NonMaximumSuppression, NonMaximumSuppression())
+    nms_param: NonMaximumSuppression = NMS_PARAM
     # SSD numbers the codes from 1.
     code_type: str = decode.enum("", "CORNER", "CENTER_SIZE", "CORNER_SIZE", default="CORNER")
     variance_encoded_in_target: bool = False
@@ -97,7 +100,7 @@ def decoded(p: Params, loc: Array, priors: Array, variances: Array) -> Array:
     if p.code_type == "CORNER_SIZE":
         return priors + offsets * np.concatenate((size, size), axis=-1)
     center = (low + high) / 2 + offsets[..., :2] * size
-    half = np.exp(offsets[..., 2:]) * size / 2
+    half: Array = np.exp(offsets[..., 2:]) * size / 2
     return np.concatenate((center - half, center + half), axis=-1)
 
 
@@ -112,7 +115,7 @@ def overlaps(box: Array, others: Array) -> Array:
     common = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     shared = common[:, 0] * common[:, 1]
     union = areas(box) + areas(others) - shared
-    jaccard = np.zeros_like(shared)
+    jaccard: Array = np.zeros_like(shared)
     np.divide(shared, union, out=jaccard, where=(common > 0).all(axis=1))
     return jaccard
 
@@ -120,25 +123,25 @@ def overlaps(box: Array, others: Array) -> Array:
 def survivors(p: Params, boxes: Array, scores: Array) -> list[int]:
     """Which of one class's boxes (n, 4) remain, best first.
 
-    A box stays if no better box that stayed overlaps it too much. SSD compares each box with all that stayed before;
-    carrying the greatest overlap so far along gives the same with one comparison per box that stays.
+    A box remains if no better one that remains overlaps it too much. The threshold never rises, so whatever overlaps
+    too much once is out for good; the greatest overlap of the others is kept, as a falling threshold may reach it.
     """
     (ranked,) = np.nonzero(scores > np.float32(p.confidence_threshold))
     ranked = ranked[np.argsort(-scores[ranked], kind="stable")]
     if p.nms_param.top_k >= 0:
         ranked = ranked[: p.nms_param.top_k]
-    candidates = boxes[ranked]
     greatest = np.zeros(len(ranked), np.float32)
     threshold = np.float32(p.nms_param.nms_threshold)
-    stayed: list[int] = []
-    for place, index in enumerate(ranked):
-        if not greatest[place] <= threshold:
-            continue
-        stayed.append(int(index))
-        greatest[place:] = np.maximum(greatest[place:], overlaps(candidates[place], candidates[place:]))
+    remaining: list[int] = []
+    while len(ranked):
+        best, ranked = ranked[0], ranked[1:]
+        remaining.append(int(best))
+        greatest = np.maximum(greatest[1:], overlaps(boxes[best], boxes[ranked]))
         if p.nms_param.eta < 1 and threshold > 0.5:
             threshold *= np.float32(p.nms_param.eta)
-    return stayed
+        apart = greatest <= threshold
+        ranked, greatest = ranked[apart], greatest[apart]
+    return remaining
 
 
 def detections(p: Params, image: int, boxes: Array, scores: Array) -> Array:

@@ -10,10 +10,12 @@ from xportdnn.layers import Arrays, LayerKind, Shapes
 from xportdnn.layers.input import BlobShape
 from xportdnn.shapes import written
 
+SHAPE = decode.message(BlobShape, BlobShape())
+
 
 @dataclass(frozen=True)
 class Params:
-    shape: BlobShape = decode.message(BlobShape, BlobShape())
+    shape: BlobShape = SHAPE
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:

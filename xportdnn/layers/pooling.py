@@ -121,8 +121,8 @@ def mask(image: Array, windows: Windows, counts: Shape) -> Array:
     for tap in np.ndindex(windows.kernel):
         cells = windows.cells(tap, counts)
         better = planes[cells] > best
-        best = np.where(better, planes[cells], best)
-        found = np.where(better, where[cells], found)
+        np.copyto(best, planes[cells], where=better)
+        np.copyto(found, where[cells], where=better)
     return found
 
 

@@ -11,10 +11,12 @@ from xportdnn.layers import Arrays, LayerKind, Shape, Shapes
 from xportdnn.layers.input import BlobShape
 from xportdnn.shapes import written
 
+SHAPE = decode.message(BlobShape, BlobShape())
+
 
 @dataclass(frozen=True)
 class Params:
-    shape: BlobShape = decode.message(BlobShape, BlobShape())
+    shape: BlobShape = SHAPE
     axis: int = 0
     num_axes: int = -1
 

@@ -1,0 +1,1 @@
+"""Four small trained Caffe networks, and the code that trained them."""

@@ -1,0 +1,5 @@
+"""`python -m xportdnn`."""
+
+from xportdnn.cli import main
+
+main()

@@ -1,0 +1,41 @@
+"""The words a user can choose between, and the triples of numbers that two options take."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Mode(str, Enum):
+    """The two quantization modes, by the name that the board's parser compares letter by letter."""
+
+    XILINX = "Xilinx"
+    DYNAMIC_FIXED = "DynamicFixed"
+
+
+class Matrix(str, Enum):
+    """The layer-support table: the user guide's, or what CHaiDNN's parser reads."""
+
+    GUIDE = "guide"
+    PARSER = "parser"
+
+
+class ScaleClasses(str, Enum):
+    """Which blobs share a threshold: those the hardware ties together, or those XportDNN tied."""
+
+    BOARD = "board"
+    ORIGINAL = "original"
+
+
+class Triple(NamedTuple):
+    """Three numbers for input, parameters and output, as `--bitwidths` and `--fl_bitwidths` give them."""
+
+    layer_in: int
+    params: int
+    layer_out: int
+
+
+THRESHOLD_METHODS = ("xilinx", "mse", "kl", "percentile", "max")
+BOARD_WIDTHS = (6, 8)
+DEFAULT_WIDTHS = Triple(6, 6, 6)
+DEFAULT_FRACTION = Triple(2, 5, 2)

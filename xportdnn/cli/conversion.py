@@ -1,0 +1,188 @@
+"""`xportdnn`: the conversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from xportdnn import __version__
+from xportdnn.choices import THRESHOLD_METHODS, Matrix, Mode, ScaleClasses, Triple
+from xportdnn.cli.arguments import normalized, numbers, speech
+from xportdnn.errors import UsageError
+
+_EPILOG = """\
+A network is fed (pixel * raw_scale - mean) * input_scale, pixel in 0 .. 1.
+
+Exit codes: 0 done, 1 bad input, 2 bad usage, 130 interrupted.
+"""
+
+
+def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from xportdnn.matrix import table
+
+    for matrix in Matrix:
+        rows = [(f"--matrix {matrix.value}", *(mode.value for mode in Mode)), *table(matrix)]
+        width = max(len(row[0]) for row in rows)
+        for name, xilinx, dynamic_fixed in rows:
+            click.echo(f"{name:<{width}}  {xilinx:<6}  {dynamic_fixed}")
+        click.echo()
+    ctx.exit()
+
+
+@click.group(
+    invoke_without_command=True,
+    no_args_is_help=True,
+    epilog=_EPILOG,
+    context_settings={
+        "token_normalize_func": normalized,
+        "help_option_names": ["--help", "-h"],
+        "max_content_width": 100,
+    },
+)
+@click.option(
+    "--quant_type",
+    type=click.Choice([mode.value for mode in Mode]),
+    default=Mode.XILINX.value,
+    show_default=True,
+    help="Xilinx: thresholds from calibration pictures. DynamicFixed: your own Q.F formats.",
+)
+@click.option("--deploy_model", metavar="FILE", help="Deploy prototxt to read.")
+@click.option("--weights", metavar="FILE", help="Caffemodel to read.")
+@click.option("--quantized_deploy_model", metavar="FILE", help="Prototxt to write; - for standard output.")
+@click.option(
+    "--bitwidths",
+    type=numbers(3),
+    metavar="N,N,N",
+    default="6,6,6",
+    show_default=True,
+    help="Bit-widths of input, params, output: 6 or 8.",
+)
+@click.option(
+    "--fl_bitwidths",
+    type=numbers(3),
+    metavar="N,N,N",
+    help="DynamicFixed: fractional bits of input, params, output, may be negative.  [default: 2,5,2]",
+)
+@click.option("--calibration_directory", metavar="DIR", help="Folder of calibration pictures.")
+@click.option(
+    "--calibration_size",
+    type=int,
+    default=8,
+    show_default=True,
+    help="How many pictures to use: the first of the sorted folder.",
+)
+@click.option("--calibration_seed", type=int, help="Choose the pictures at random, the same ones for the same number.")
+@click.option(
+    "--calibration_indices",
+    type=numbers(),
+    metavar="N,...",
+    help="Choose the pictures by position in the sorted folder, from 0.",
+)
+@click.option(
+    "--dims", type=numbers(3), metavar="N,N,N", help="C,H,W of the input.  [default: the network's own, else 3,224,224]"
+)
+@click.option(
+    "--transpose",
+    type=numbers(3),
+    metavar="N,N,N",
+    default="2,0,1",
+    show_default=True,
+    help="Order of the axes of a picture H,W,C.",
+)
+@click.option(
+    "--channel_swap", type=numbers(), metavar="N,...", help="Order of the channels; 2,1,0 is BGR.  [default: 2,1,0]"
+)
+@click.option("--raw_scale", type=float, default=255.0, show_default=True, help="Factor before the mean is subtracted.")
+@click.option(
+    "--mean_value",
+    metavar="M,M,M|FILE",
+    help="One mean, one per channel, or a .npy or .binaryproto file.  [default: 104,117,123]",
+)
+@click.option("--input_scale", type=float, default=1.0, show_default=True, help="Factor after the mean is subtracted.")
+@click.option(
+    "--threshold_method",
+    type=click.Choice(THRESHOLD_METHODS),
+    default="xilinx",
+    show_default=True,
+    help="xilinx: the original's rule, layer by layer. The others: one pass over the float network.",
+)
+@click.option(
+    "--scale_classes",
+    type=click.Choice([how.value for how in ScaleClasses]),
+    default="board",
+    show_default=True,
+    help="board: blobs that the hardware ties together share a threshold. original: as XportDNN did.",
+)
+@click.option(
+    "--matrix",
+    type=click.Choice([matrix.value for matrix in Matrix]),
+    default="guide",
+    show_default=True,
+    help="Which layers get a block: the user guide's table, or what CHaiDNN's parser reads.",
+)
+@click.option(
+    "--list-layers",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_layers,
+    help="Print both tables and leave.",
+)
+@click.option("--strict", is_flag=True, help="A layer type without a rule is an error.")
+@click.option("--force", is_flag=True, help="Allow bit-widths that the board does not take.")
+@click.option("--json", "json_file", metavar="FILE", help="Write everything decided as JSON; - for standard output.")
+@speech
+@click.version_option(__version__, prog_name="xportdnn", message="%(prog)s %(version)s")
+@click.pass_context
+def conversion(ctx: click.Context, /, **options: Any) -> None:
+    """Write a Caffe network's prototxt with the fixed-point precision_param blocks of CHaiDNN.
+
+    Without a command this is the conversion.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    names = ("deploy_model", "weights", "quantized_deploy_model")
+    missing = [f"--{name}" for name in names if options[name] is None]
+    if missing:
+        raise UsageError(f"{' and '.join(missing)} must be given; see `xportdnn --help`")
+    _convert(**options)
+
+
+def _convert(
+    quantized_deploy_model: str, json_file: str | None, quiet: bool, verbose: bool, debug: bool, **given: Any
+) -> None:
+    from xportdnn import output
+    from xportdnn.cli.console import journal
+    from xportdnn.convert import convert
+    from xportdnn.options import Options
+    from xportdnn.prototxt import to_bytes
+
+    if quantized_deploy_model == json_file == output.STDOUT:
+        raise UsageError("--quantized_deploy_model and --json cannot both be standard output")
+    given |= {
+        "quant_type": Mode(given["quant_type"]),
+        "scale_classes": ScaleClasses(given["scale_classes"]),
+        "matrix": Matrix(given["matrix"]),
+        "bitwidths": Triple(*given["bitwidths"]),
+        "fl_bitwidths": None if given["fl_bitwidths"] is None else Triple(*given["fl_bitwidths"]),
+    }
+    options = Options(**given)
+    targets = [path for path in (quantized_deploy_model, json_file) if path is not None]
+    if len(targets) != len(set(targets)):
+        raise UsageError("--quantized_deploy_model and --json name the same file")
+    for path in targets:
+        output.check(path, (options.deploy_model, options.weights))
+    speaker = journal(quiet, verbose)
+    result = convert(options, speaker)
+    data = to_bytes(result.text)
+    output.write(quantized_deploy_model, data)
+    if json_file is not None:
+        from xportdnn.report import as_json
+
+        output.write(json_file, as_json(result, speaker.remarks))
+    if quantized_deploy_model != output.STDOUT:
+        layers = len(result.opened.net.layers)
+        speaker.info(f"{quantized_deploy_model}: {len(result.blocks)} blocks in {layers} layers, {len(data)} bytes")
