@@ -29,6 +29,7 @@ from xportdnn.images import Kind, decode, load
 NASTY = Path(__file__).parents[2] / "shared" / "images" / "nasty"
 needs_nasty = pytest.mark.skipif(not NASTY.is_dir(), reason="the shared decoder torture files are not there")
 HEIGHT, WIDTH = 5, 7
+img_as_float: Any = skimage.util.img_as_float
 
 
 def noise(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -72,8 +73,8 @@ class TestPixels:
     def test_rgb_is_divided_by_255(self) -> None:
         pixels = noise()
         image, kind = decode(encoded(Image.fromarray(pixels), "PNG"), 3)
-        np.testing.assert_array_equal(image, skimage.util.img_as_float(pixels).astype(np.float32))
-        assert (image.dtype, str(kind)) == (np.float32, "RGB")
+        np.testing.assert_array_equal(image, img_as_float(pixels).astype(np.float32))
+        assert (image.dtype.name, str(kind)) == ("float32", "RGB")
 
     @pytest.mark.parametrize(
         ("values", "kind"),
@@ -84,7 +85,7 @@ class TestPixels:
     )
     def test_every_gray_value_is_that_of_img_as_float(self, values: NDArray[Any], kind: str) -> None:
         image, found = decode(encoded(Image.fromarray(values), "PNG"), 1)
-        np.testing.assert_array_equal(image[:, :, 0], skimage.util.img_as_float(values).astype(np.float32))
+        np.testing.assert_array_equal(image[:, :, 0], img_as_float(values).astype(np.float32))
         assert str(found) == kind
 
     def test_gray_fills_three_equal_channels(self) -> None:

@@ -79,7 +79,7 @@ def check_weights(net: Net, layers: Iterable[Layer], weights: Mapping[int, Array
         CalibrationError: naming every such layer and blob.
     """
     problems = [
-        f"{net.where(layer)}: blob {i} holds {int(blob.size - np.isfinite(blob).sum())} values of {blob.size} that are "
+        f"{net.at(layer)}: blob {i} holds {int(blob.size - np.isfinite(blob).sum())} values of {blob.size} that are "
         "NaN or infinite"
         for layer in layers
         for i, blob in enumerate(weights.get(layer.index, ()))

@@ -69,7 +69,7 @@ def _finished(
     journal: Journal,
 ) -> Conversion:
     for note in rewritten.notes:
-        journal.warn(note)
+        journal.info(note)
     if missing:
         names = ", ".join(layer.name for layer in missing)
         journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")

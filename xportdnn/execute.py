@@ -66,7 +66,9 @@ def forward(net: Net, layer: Layer, bottoms: Arrays, blobs: Arrays) -> Arrays:
     """
     assert layer.kind is not None
     try:
-        tops = layer.kind.forward(layer.params, bottoms, blobs)
+        # what leaves the finite range is found by those who read the tops
+        with np.errstate(all="ignore"):
+            tops = layer.kind.forward(layer.params, bottoms, blobs)
     except LayerError as error:
         raise LayerError(f"{net.where(layer)}: {error}") from None
     return tuple(np.asarray(top, np.float32, order="C") for top in tops)

@@ -91,6 +91,10 @@ class Net:
         """`layer "conv1" (Convolution, deploy.prototxt:12)` for messages."""
         return f'layer "{layer.name}" ({layer.type}, {self.source.where(layer.entry.start)})'
 
+    def at(self, layer: Layer) -> str:
+        """`layer "conv1" (Convolution, line 12)` for lists whose headline names the file."""
+        return f'layer "{layer.name}" ({layer.type}, line {self.source.line(layer.entry.start)})'
+
     @cached_property
     def readers(self) -> Mapping[Value, tuple[Layer, ...]]:
         """The layers that read each value, in order."""
@@ -186,7 +190,7 @@ class _Builder:
         message = entry.value
         assert isinstance(message, Message)
         name, kind_name = message.string("name"), message.string("type")
-        where = f'layer "{name}" ({kind_name or "no type"}, {self.source.where(entry.start)})'
+        where = f'layer "{name}" ({kind_name or "no type"}, line {self.source.line(entry.start)})'
         if not kind_name:
             self.problems.append(f'{where}: has no type; add type: "..."')
             return
@@ -260,7 +264,7 @@ class _Builder:
         unknown = [f"{kind.field}.{name}" for name in unknown] + _unknown_in_layer(message)
         if unknown:
             self.notes.append(
-                f"{where}: Caffe knows no field {', '.join(unknown)}; kept in the text, without effect here"
+                f"{self.source.name}: {where}: Caffe knows no field {', '.join(unknown)}; kept in the text, without effect here"
             )
         if message.string("type") in _DEPTHWISE and (block is None or not block.all("group")):
             params = replace(params, group=params.num_output)
@@ -293,7 +297,7 @@ def infer_shapes(net: Net, inputs: Mapping[Value, Shape]) -> dict[Value, Shape]:
     problems: list[str] = []
     for value, shape in inputs.items():
         if any(dim < 1 for dim in shape):
-            where = net.where(net.layers[value.writer])
+            where = net.at(net.layers[value.writer])
             problems.append(f"{where}: '{value.blob}' has the shape {list(shape)}; every dim must be at least 1")
     for layer in net.layers if not problems else ():
         if layer.is_input or layer.kind is None or not all(value in shapes for value in layer.bottoms):
@@ -304,7 +308,7 @@ def infer_shapes(net: Net, inputs: Mapping[Value, Shape]) -> dict[Value, Shape]:
                 raise LayerError(f"its top would have the shape {list(tops[0])}; the bottom is too small for it")
             shapes |= dict(zip(layer.tops, tops, strict=True))
         except LayerError as error:
-            problems.append(f"{net.where(layer)}: {error}")
+            problems.append(f"{net.at(layer)}: {error}")
     if problems:
         count = f"{len(problems)} layers" if len(problems) > 1 else "one layer"
         raise NetworkError(f"{net.source.name}: {count} cannot be computed:", problems)

@@ -40,7 +40,9 @@ def open_net(path: str | Path, journal: Journal) -> Net:
     """
     upgraded = upgrade(prototxt.parse(prototxt.read(path)))
     net = build(upgraded.document)
-    for note in (*upgraded.notes, *net.notes):
+    for note in upgraded.notes:
+        journal.info(note)
+    for note in net.notes:
         journal.warn(note)
     for layer in net.left_out:
         journal.detail(f'layer "{layer.name}" ({layer.type}, line {layer.line}) is not run: {layer.reason}')
@@ -67,21 +69,25 @@ def complete(
     without_rule = [layer for layer in net.layers if layer.kind is None and not layer.is_input]
     if strict and without_rule:
         raise NetworkError(
-            f"{net.source.name}: --strict, and there is no rule for:", [net.where(layer) for layer in without_rule]
+            f"{net.source.name}: there is no rule for the types of these layers; replace them, or cut them off:",
+            [net.at(layer) for layer in without_rule],
         )
-    for layer in without_rule:
+    if without_rule:
+        names = ", ".join(net.at(layer).removeprefix("layer ") for layer in without_rule)
         journal.warn(
-            f"{net.where(layer)}: no rule for this type; it stays in the file as it is, and what depends on its output "
-            "is not calibrated"
+            f"{net.source.name}: no rule for the types of {len(without_rule)} layers; they stay in the file as they are, "
+            f"and what depends on their output is not calibrated: {names}"
         )
     model = caffemodel.read(weights) if weights is not None else caffemodel.Caffemodel("(no weights)", ())
-    found = assign(net, shapes, model)
+    found, notes = assign(net, shapes, model)
+    for note in notes:
+        journal.warn(note)
     weighted = [layer for layer in without_rule if layer.name in model.names]
     known = [layer for layer in net.layers if found.get(layer.index)]
     if weighted and not known:
         raise NetworkError(
             f"{net.source.name}: nothing in this network can be quantized: all its weights are in or behind layers of "
             "types without a rule; use the network's standard Caffe form:",
-            [net.where(layer) for layer in weighted],
+            [net.at(layer) for layer in weighted],
         )
     return Opened(net, inputs, shapes, found, tuple(unreached(net, shapes)))

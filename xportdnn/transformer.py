@@ -7,9 +7,11 @@ of the interpolation.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from xportdnn.errors import UsageError
@@ -208,13 +210,16 @@ def _mean_file(path: Path) -> Array:
 
         return read_blob(path)
     try:
-        mean = np.load(path, allow_pickle=False)
+        # NumPy warns of headers written by Python 2, which Caffe's own mean files are.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            mean = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
-        raise UsageError(f"mean_value {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise UsageError(f"mean_value {path} is not a complete .npy file of numbers") from error
-    if not isinstance(mean, np.ndarray) or mean.dtype.kind not in "fiu":
-        raise UsageError(f"mean_value {path} is not a .npy file of real numbers")
+        raise UsageError(f"mean_value {path} cannot be read: {error.strerror}") from error
+    except (ValueError, SyntaxError, TokenError, OverflowError, MemoryError) as error:
+        raise UsageError(f"mean_value {path} is not a complete .npy file of real numbers") from error
+    if mean.dtype.kind not in "fiu":
+        raise UsageError(f"mean_value {path} is not a complete .npy file of real numbers; it holds {mean.dtype}")
     return mean.astype(np.float32)
 
 

@@ -36,11 +36,15 @@ P = TypeVar("P")
 ALIASES = {
     "ConvolutionDepthwise": "Convolution",
     "DepthwiseConvolution": "Convolution",
+    "BatchNormRistretto": "BatchNorm",
     "ConvolutionRistretto": "Convolution",
     "DeconvolutionRistretto": "Deconvolution",
+    "EltwiseRistretto": "Eltwise",
     "FcRistretto": "InnerProduct",
     "LRNRistretto": "LRN",
     "NMS": "DetectionOutput",
+    "NormalizeRistretto": "Normalize",
+    "ScaleRistretto": "Scale",
 }
 
 

@@ -41,8 +41,10 @@ class Params:
 
 
 def check(p: Params) -> None:
-    """Raises:
-    LayerError: a parameter SSD refuses.
+    """Look at the parameters that need no bottoms.
+
+    Raises:
+        LayerError: one that SSD refuses.
     """
     if p.num_classes < 1:
         raise LayerError("detection_output_param has no num_classes; give it, background included")

@@ -36,7 +36,11 @@ def replaced(p: Params, ndim: int) -> tuple[int, int]:
 
 
 def copied(p: Params, bottom: Shape, start: int) -> list[int]:
-    """The dims of `shape` with every 0 replaced by the bottom's axis of the same place."""
+    """The dims of `shape` with every 0 replaced by the bottom's axis of the same place.
+
+    Raises:
+        LayerError: a negative dim, a second -1, or a 0 without an axis to copy.
+    """
     dims = list(p.shape.dim)
     for index, dim in enumerate(dims, start):
         if dim < -1:
