@@ -8,7 +8,7 @@ from typing import NamedTuple
 from xportdnn.layers import Shape
 from xportdnn.network import Layer, Net, Value
 from xportdnn.plan import Block, FieldValue
-from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, lines_of, quoted
+from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, insertion, lines_of, quoted
 from xportdnn.upgrade import input_layer
 
 
@@ -44,14 +44,14 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
             if batch:
                 notes.append(f"{source.where(batch[0].start)}: the batch of input '{layer.name}' is now 1")
             if not layer.message.messages("input_param") and layer.tops and layer.tops[0] in inputs:
-                edits.append(_insert(source, layer, _shape_lines(inputs[layer.tops[0]])))
+                edits.append(insertion(source, layer.entry, _shape_lines(inputs[layer.tops[0]])))
                 notes.append(f"{net.where(layer)}: has no shape; the one of the calibration is written")
         if layer.is_input and layer.type != "Input":
             text = _source_as_input(source, layer, inputs, block)
             edits.append(Edit(layer.entry.start, layer.entry.end, text))
             notes.append(f"{net.where(layer)}: is now an Input layer; the board reads no data files")
         elif block is not None:
-            edits.append(_insert(source, layer, list(block_lines(block.fields))))
+            edits.append(insertion(source, layer.entry, block_lines(block.fields)))
     return Rewritten(source.edited(_joined(edits)).text, tuple(notes))
 
 
@@ -72,37 +72,6 @@ def number(value: int | float) -> str:
         return str(value)
     text = f"{value:.12g}"
     return text if any(mark in text for mark in ".en") else f"{text}.0"
-
-
-def _insert(source: Source, layer: Layer, lines: Sequence[str]) -> Edit:
-    """An edit that puts lines behind the last field of a layer, indented like its other fields."""
-    message, text = layer.message, source.text
-    close = message.end - 1
-    line_start = text.rfind("\n", 0, close) + 1
-    indent = _indent(source, layer)
-    newline = source.newline
-    if not text[line_start:close].strip():  # the closing brace has a line to itself
-        block = "".join(f"{indent}{line}{newline}" for line in lines)
-        return Edit(line_start, line_start, block)
-    outer = _leading(text, layer.entry.start)
-    block = "".join(f"{newline}{indent}{line}" for line in lines)
-    return Edit(close, close, f"{block}{newline}{outer}")
-
-
-def _indent(source: Source, layer: Layer) -> str:
-    """What stands before the layer's first field that begins a line; two blanks more than the layer elsewhere."""
-    text = source.text
-    for entry in layer.message.fields:
-        start = text.rfind("\n", 0, entry.start) + 1
-        if start > layer.message.start and not text[start : entry.start].strip():
-            return text[start : entry.start]
-    return _leading(text, layer.entry.start) + "  "
-
-
-def _leading(text: str, offset: int) -> str:
-    start = text.rfind("\n", 0, offset) + 1
-    line = text[start:offset]
-    return line[: len(line) - len(line.lstrip())]
 
 
 def _old_blocks(net: Net) -> Iterator[Field]:

@@ -78,12 +78,6 @@ class Blob:
         return array
 
 
-def zeros(shape: Shape, where: str) -> Blob:
-    """A blob of zeros that no file holds."""
-    length = 4 * math.prod(shape)
-    return Blob(shape, False, where, (Segment(_FLOAT, 0, length),), bytes(length))
-
-
 class LayerBlobs(NamedTuple):
     """What a caffemodel says of one layer."""
 

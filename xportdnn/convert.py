@@ -12,7 +12,7 @@ from xportdnn.choices import BOARD_WIDTHS, Mode
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.network import Layer, Net, Value
-from xportdnn.opening import Opened, complete, open_net
+from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import DEFAULT_DIMS, Options
 from xportdnn.pictures import calibration_set
 from xportdnn.plan import Block
@@ -47,12 +47,14 @@ def convert(options: Options, journal: Journal | None = None) -> Conversion:
     _warn_of_widths(options, journal)
     net = open_net(options.deploy_model, journal)
     if options.quant_type is Mode.DYNAMIC_FIXED:
-        opened = complete(net, _known_inputs(net, options), options.weights, journal, options.strict)
+        net, model = open_weights(net, options.weights, journal)
+        opened = complete(net, model, _known_inputs(net, options), journal, options.strict)
         blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
         rewritten = rewrite(net, blocks, _written_inputs(net, opened.inputs, options))
         return _finished(options, opened, rewritten, blocks, (), None, journal)
     pictures, shape = calibration_set(options, net, journal)
-    opened = complete(net, {pictures.target: shape}, options.weights, journal, options.strict)
+    net, model = open_weights(net, options.weights, journal)
+    opened = complete(net, model, {pictures.target: shape}, journal, options.strict)
     found = evidence(options, opened, pictures, journal)
     blocks, missing = plan.xilinx(net, options.bitwidths, found.thresholds, options.matrix, options.scale_classes)
     rewritten = rewrite(net, blocks, {pictures.target: net.declared.get(pictures.target, shape)})

@@ -12,7 +12,7 @@ from xportdnn.journal import Journal
 from xportdnn.layers import Array
 from xportdnn.lazy import np
 from xportdnn.network import Net, Value, runnable
-from xportdnn.opening import complete, open_net
+from xportdnn.opening import complete, open_net, open_weights
 
 
 def dump(deploy_model: str, weights: str | None, inputs: Sequence[str], folder: str, journal: Journal) -> int:
@@ -28,9 +28,9 @@ def dump(deploy_model: str, weights: str | None, inputs: Sequence[str], folder: 
         UsageError: an input is missing or names no input of the network.
         NetworkError: a layer type has no rule; a forward with holes in it would mislead.
     """
-    net = open_net(deploy_model, journal)
+    net, model = open_weights(open_net(deploy_model, journal), weights, journal)
     feeds = read_inputs(net, inputs, journal)
-    opened = complete(net, {value: array.shape for value, array in feeds.items()}, weights, journal, strict=True)
+    opened = complete(net, model, {value: array.shape for value, array in feeds.items()}, journal, strict=True)
     _check_names(net)
     _make(folder)
     steps = runnable(net, feeds)
@@ -110,7 +110,7 @@ def _check_names(net: Net) -> None:
     for layer in net.layers:
         for name in _names_of([value.blob for value in layer.tops], layer.name):
             if name in seen:
-                problems.append(f'{net.where(layer)} and layer "{seen[name]}" both write {name}')
+                problems.append(f'{net.at(layer)} and layer "{seen[name]}" both write {name}')
             seen[name] = layer.name
     if problems:
         raise NetworkError(f"{net.source.name}: layers whose tops go into one file; rename one of each:", problems)

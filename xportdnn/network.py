@@ -263,9 +263,8 @@ class _Builder:
         unknown = unknown_fields(block, kind.params) if block is not None else []
         unknown = [f"{kind.field}.{name}" for name in unknown] + _unknown_in_layer(message)
         if unknown:
-            self.notes.append(
-                f"{self.source.name}: {where}: Caffe knows no field {', '.join(unknown)}; kept in the text, without effect here"
-            )
+            names = ", ".join(unknown)
+            self.notes.append(f"{self.source.name}: {where}: Caffe knows no field {names}; kept, without effect here")
         if message.string("type") in _DEPTHWISE and (block is None or not block.all("group")):
             params = replace(params, group=params.num_output)
         return params

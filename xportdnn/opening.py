@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xportdnn import caffemodel, prototxt
+from xportdnn.caffemodel import Caffemodel
 from xportdnn.errors import NetworkError
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
+from xportdnn.mend import mend
 from xportdnn.network import Layer, Net, Value, build, infer_shapes, unreached
 from xportdnn.upgrade import upgrade
 from xportdnn.weights import Weights, assign
@@ -52,42 +54,50 @@ def open_net(path: str | Path, journal: Journal) -> Net:
     return net
 
 
-def complete(
-    net: Net, inputs: Mapping[Value, Shape], weights: str | Path | None, journal: Journal, strict: bool
-) -> Opened:
+def open_weights(net: Net, path: str | Path | None, journal: Journal) -> tuple[Net, Caffemodel]:
+    """A network's caffemodel, and the network with the fields that the weights show to be missing.
+
+    Raises:
+        WeightsError: the file is no caffemodel.
+    """
+    if path is None:
+        return net, Caffemodel("(no --weights)", ())
+    model = caffemodel.read(path)
+    mended = mend(net, model)
+    for note in mended.notes:
+        journal.warn(note)
+    return mended.net, model
+
+
+def complete(net: Net, model: Caffemodel, inputs: Mapping[Value, Shape], journal: Journal, strict: bool) -> Opened:
     """The network with the shapes of all its values and the blobs of all its layers.
 
     Args:
         inputs: shapes of the fed inputs.
-        weights: the caffemodel; None if the network needs no weights.
 
     Raises:
         NetworkError: shapes do not fit together, or `strict` and a layer has no rule.
-        WeightsError: the caffemodel is broken or belongs to another network.
+        WeightsError: the caffemodel belongs to another network.
     """
-    shapes = infer_shapes(net, inputs)
     without_rule = [layer for layer in net.layers if layer.kind is None and not layer.is_input]
     if strict and without_rule:
         raise NetworkError(
             f"{net.source.name}: there is no rule for the types of these layers; replace them, or cut them off:",
             [net.at(layer) for layer in without_rule],
         )
+    shapes = infer_shapes(net, inputs)
+    found = assign(net, shapes, model)
+    weighted = [layer for layer in without_rule if layer.name in model.names]
+    if weighted and not any(found.values()):
+        raise NetworkError(
+            f"{net.source.name}: nothing in this network can be quantized: all its weights are in layers of types "
+            "without a rule, or behind them; use the network's standard Caffe form:",
+            [net.at(layer) for layer in weighted],
+        )
     if without_rule:
         names = ", ".join(net.at(layer).removeprefix("layer ") for layer in without_rule)
         journal.warn(
-            f"{net.source.name}: no rule for the types of {len(without_rule)} layers; they stay in the file as they are, "
-            f"and what depends on their output is not calibrated: {names}"
-        )
-    model = caffemodel.read(weights) if weights is not None else caffemodel.Caffemodel("(no weights)", ())
-    found, notes = assign(net, shapes, model)
-    for note in notes:
-        journal.warn(note)
-    weighted = [layer for layer in without_rule if layer.name in model.names]
-    known = [layer for layer in net.layers if found.get(layer.index)]
-    if weighted and not known:
-        raise NetworkError(
-            f"{net.source.name}: nothing in this network can be quantized: all its weights are in or behind layers of "
-            "types without a rule; use the network's standard Caffe form:",
-            [net.at(layer) for layer in weighted],
+            f"{net.source.name}: no rule for the types of {len(without_rule)} layers; they stay in the file as they "
+            f"are, and what depends on their output is not calibrated: {names}"
         )
     return Opened(net, inputs, shapes, found, tuple(unreached(net, shapes)))

@@ -361,6 +361,33 @@ def lines_of(source: Source, start: int, end: int) -> tuple[int, int]:
     return (left if left < start else start), end
 
 
+def insertion(source: Source, entry: Field, lines: Iterable[str]) -> Edit:
+    """An edit that puts lines behind the last field of a `{ }` block, indented like its other fields."""
+    message, text, newline = entry.value, source.text, source.newline
+    assert isinstance(message, Message)
+    close = message.end - 1
+    line_start = text.rfind("\n", 0, close) + 1
+    indent = _field_indent(text, entry, message)
+    if line_start > message.start and not text[line_start:close].strip():  # the closing brace has a line to itself
+        return Edit(line_start, line_start, "".join(f"{indent}{line}{newline}" for line in lines))
+    block = "".join(f"{newline}{indent}{line}" for line in lines)
+    return Edit(close, close, f"{block}{newline}{_line_indent(text, entry.start)}")
+
+
+def _field_indent(text: str, entry: Field, message: Message) -> str:
+    """What stands before the first field that begins a line; two blanks more than the block elsewhere."""
+    for inner in message.fields:
+        start = text.rfind("\n", 0, inner.start) + 1
+        if start > message.start and not text[start : inner.start].strip():
+            return text[start : inner.start]
+    return _line_indent(text, entry.start) + "  "
+
+
+def _line_indent(text: str, offset: int) -> str:
+    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    return line[: len(line) - len(line.lstrip())]
+
+
 def apply(source: Source, edits: Sequence[Edit]) -> str:
     """The text with all edits made."""
     return source.edited(edits).text

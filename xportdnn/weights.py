@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
-from xportdnn.caffemodel import Blob, Caffemodel, zeros
+from xportdnn.caffemodel import Blob, Caffemodel
 from xportdnn.errors import WeightsError
 from xportdnn.layers import Shape, Shapes
 from xportdnn.network import Layer, Net, Value
@@ -18,14 +18,7 @@ Weights: TypeAlias = Mapping[int, tuple[Blob, ...]]
 """Layer index -> blobs in the layer's own shapes."""
 
 
-class Assigned(NamedTuple):
-    """The blobs of every layer, and what was put right on the way, one sentence each."""
-
-    weights: Weights
-    notes: tuple[str, ...]
-
-
-def assign(net: Net, shapes: Mapping[Value, Shape], model: Caffemodel) -> Assigned:
+def assign(net: Net, shapes: Mapping[Value, Shape], model: Caffemodel) -> Weights:
     """The blobs of every layer whose shapes are known.
 
     Parameters shared by name (`param { name: "w" }`) use one blob; of several in the file, the last one counts, as in
@@ -38,16 +31,11 @@ def assign(net: Net, shapes: Mapping[Value, Shape], model: Caffemodel) -> Assign
     owners = _owners(net, wanted)
     stored = _stored(net, owners, model)
     problems: list[str] = []
-    biasless: list[str] = []
     found: dict[int, tuple[Blob, ...]] = {}
     for layer in net.layers:
         expected = wanted.get(layer.index, ())
         blobs = [stored.get(owners[layer.index, i]) for i in range(len(expected))]
         own = model.names.get(layer.name)
-        if own is not None and len(own.blobs) == len(expected) - 1 and _bias_cancels(net, layer):
-            biasless.append(layer.name)
-            own = own._replace(blobs=(*own.blobs, zeros(expected[-1], f'layer "{layer.name}", no bias')))
-            blobs = list(own.blobs)
         if own is not None and layer.index in wanted and len(own.blobs) != len(expected):
             problems.append(f"{net.at(layer)}: {_count(len(own.blobs), len(expected), layer)}")
         elif expected and any(blob is None for blob in blobs):
@@ -60,18 +48,7 @@ def assign(net: Net, shapes: Mapping[Value, Shape], model: Caffemodel) -> Assign
             found[layer.index] = tuple(blob for blob in fitted if blob is not None)
     if problems:
         raise WeightsError(_headline(net, model, len(problems)), [*problems, *_cause(net, model)])
-    notes = [
-        f"{model.path}: no bias for {len(biasless)} layers that {net.source.name} gives one; they stand before a "
-        f"BatchNorm, which cancels it, and 0 is used (bias_term: false would say so): {', '.join(biasless)}"
-    ]
-    return Assigned(found, tuple(notes) if biasless else ())
-
-
-def _bias_cancels(net: Net, layer: Layer) -> bool:
-    """Whether only BatchNorm reads a layer that adds a bias: training then drops the bias, and forks do not save it."""
-    readers = [reader for top in layer.tops for reader in net.readers.get(top, ())]
-    biased = layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution", "InnerProduct")
-    return biased and bool(readers) and all(reader.type in _BATCH_NORM for reader in readers)
+    return found
 
 
 def _wanted(net: Net, shapes: Mapping[Value, Shape]) -> Iterator[tuple[int, Shapes]]:
