@@ -170,6 +170,10 @@ class TestSeed:
         assert names(chosen) == "".join(sorted(order[1:3]))
         assert [name for name, _ in chosen.skipped] == [f"{order[0]}.png"]
 
+    def test_the_broken_ones_are_told_in_the_order_of_their_names(self, tmp_path: Path) -> None:
+        chosen = choose(find(directory(tmp_path, "d", broken="abcefgh")), 8, 3, seed=5)
+        assert [name[0] for name, _ in chosen.skipped] == list("abcefgh")
+
     @settings(max_examples=25, deadline=None)
     @given(seed=st.integers(-(2**70), 2**70), size=st.integers(1, 9))
     def test_more_of_the_same_seed_holds_the_fewer(

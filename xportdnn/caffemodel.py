@@ -88,7 +88,7 @@ class LayerBlobs(NamedTuple):
 
 @dataclass(frozen=True)
 class Caffemodel:
-    """The layers of a caffemodel in file order."""
+    """The layers of a caffemodel in file order; `path` is empty where no file was given."""
 
     path: str
     layers: tuple[LayerBlobs, ...]

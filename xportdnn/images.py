@@ -1,4 +1,4 @@
-"""Image files decoded as `caffe.io.load_image` decodes them, to the last pixel or not at all.
+"""Image files decoded as `caffe.io.load_image` decodes them, whole or not at all.
 
 Pillow does the decoding and is imported only when a file is read. Nothing reaches the terminal: what a picture was
 converted from, and why a file failed, comes back as values.
@@ -51,6 +51,7 @@ _MODES: dict[str, tuple[str, tuple[str, ...]]] = {
 # EXIF orientation (CIPA DC-008, tag 0x0112) -> swap rows with columns, then reverse the rows, reverse the columns.
 _ORIENTATION = 0x0112
 _UPRIGHT = {
+    1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
     4: (False, True, False),
@@ -87,10 +88,11 @@ def load(path: Path, channels: int) -> tuple[Array, Kind]:
     """A picture as `caffe.io.load_image(path, color=channels == 3)` gives it: float32 (H, W, channels) in [0, 1].
 
     The first frame, upright, without alpha; gray is repeated for 3 channels, colours become gray for 1 channel with
-    scikit-image's weights.
+    scikit-image's weights. One sort of damage stays unseen: a JPEG that was cut but ends with an end marker. libjpeg
+    fills the rest with gray and only warns, which Pillow does not pass on.
 
     Raises:
-        ImageError: the file cannot be read or decoded to its last pixel, or `channels` is neither 1 nor 3.
+        ImageError: the file cannot be read or not decoded whole, or `channels` is neither 1 nor 3.
     """
     check(channels)
     try:
@@ -131,11 +133,10 @@ def decode(data: bytes, channels: int) -> tuple[Array, Kind]:
         raise ImageError(f"too many pixels to be a calibration image: {error}") from None
     except _BROKEN as error:
         raise ImageError(f"broken or incomplete: {' '.join(str(error).split()) or type(error).__name__}") from error
-    swap, rows, columns = _UPRIGHT.get(after, (False, False, False))
+    swap, rows, columns = _UPRIGHT[after]
     values = np.swapaxes(values, 0, 1) if swap else values
     values = values[:: -1 if rows else 1, :: -1 if columns else 1]
-    turned = before in _UPRIGHT or after in _UPRIGHT
-    return np.ascontiguousarray(_floats(values, channels)), Kind(word, several, turned)
+    return np.ascontiguousarray(_floats(values, channels)), Kind(word, several, max(before, after) > 1)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ def mend(net: Net, model: Caffemodel) -> Mended:
         return Mended(net, ())
     source = net.source
     notes = tuple(
-        f"{source.name}: the weights in {model.path} show that '{field}' is missing in {len(names)} convolutions; it is "
-        f"written: {', '.join(names)}"
+        f"{source.name}: '{field}' is missing in {len(names)} convolution(s), as the weights show; it is written: "
+        f"{', '.join(names)}"
         for field, names in changed.items()
     )
     return Mended(build(parse(source.edited(edits))), notes)

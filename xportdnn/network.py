@@ -152,7 +152,7 @@ def build(document: Document) -> Net:
             left_out.append(LeftOut(name, kind, source.line(entry.start), reason))
         else:
             kept.append(entry)
-    builder = _Builder(source)
+    builder = _Builder(source, kept)
     for entry in kept:
         builder.add(entry)
     problems += builder.problems
@@ -178,8 +178,9 @@ def _no_layers(document: Document) -> str:
 class _Builder:
     """Collects layers, blob versions and problems while reading the text from top to bottom."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, entries: Sequence[Field]) -> None:
         self.source = source
+        self.entries = entries
         self.layers: list[Layer] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
@@ -193,8 +194,6 @@ class _Builder:
         where = f'layer "{name}" ({kind_name or "no type"}, line {self.source.line(entry.start)})'
         if not kind_name:
             self.problems.append(f'{where}: has no type; add type: "..."')
-            return
-        before = len(self.problems)
         kind = None if is_source(kind_name) else layers.kind(kind_name)
         index = len(self.layers)
         bottoms = self._bottoms(message, where)
@@ -204,12 +203,15 @@ class _Builder:
             self.problems.append(
                 f"{where}: {kind.name} cannot run in place; give its top another name than '{sorted(in_place)[0]}'"
             )
-        tops = tuple(self._top(blob, index, blob in in_place, where) for blob in message.strings("top"))
+        blobs = dict.fromkeys(message.strings("top"))
+        if len(blobs) != len(message.all("top")):
+            self.problems.append(f"{where}: two of its tops have the same name; every top needs a name of its own")
+        tops = tuple(self._top(blob, index, blob in in_place, where) for blob in blobs)
         params = self._params(message, kind, where)
         self.read |= set(bottoms)
         self.current |= {value.blob: value for value in tops}
-        if len(self.problems) == before or params is not None or kind is None:
-            self.layers.append(Layer(index, name, kind_name, bottoms, tops, kind, params, entry))
+        # a broken layer is kept too: what stands after it is checked all the same, and the problems stop the network
+        self.layers.append(Layer(index, name, kind_name, bottoms, tops, kind, params, entry))
 
     def _bottoms(self, message: Message, where: str) -> tuple[Value, ...]:
         found = []
@@ -217,15 +219,21 @@ class _Builder:
             if blob in self.current:
                 found.append(self.current[blob])
             else:
-                near = get_close_matches(blob, self.current, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else "; layers must stand after the ones they read"
-                self.problems.append(f"{where}: bottom '{blob}' is the top of no layer before it{hint}")
+                self.problems.append(f"{where}: bottom '{blob}' is the top of no layer before it{self._hint(blob)}")
         return tuple(found)
+
+    def _hint(self, blob: str) -> str:
+        for entry in self.entries[len(self.layers) + 1 :]:
+            if isinstance(entry.value, Message) and blob in entry.value.strings("top"):
+                later = f'layer "{entry.value.string("name")}" (line {self.source.line(entry.start)})'
+                return f" but of {later} behind it; put that one first"
+        near = get_close_matches(blob, self.current, 1)
+        return f"; did you mean '{near[0]}'?" if near else "; give it the name of an earlier top"
 
     def _top(self, blob: str, index: int, in_place: bool, where: str) -> Value:
         if blob in self.current:
-            writer = self.layers[self.current[blob].writer] if self.current[blob].writer < len(self.layers) else None
-            written = f'layer "{writer.name}" (line {self.source.line(writer.entry.start)})' if writer else "this layer"
+            writer = self.layers[self.current[blob].writer]
+            written = f'layer "{writer.name}" (line {self.source.line(writer.entry.start)})'
             if not in_place:
                 self.problems.append(f"{where}: top '{blob}' is already the top of {written}; give it another name")
             elif self.current[blob] in self.read:

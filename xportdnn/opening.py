@@ -61,7 +61,7 @@ def open_weights(net: Net, path: str | Path | None, journal: Journal) -> tuple[N
         WeightsError: the file is no caffemodel.
     """
     if path is None:
-        return net, Caffemodel("(no --weights)", ())
+        return net, Caffemodel("", ())
     model = caffemodel.read(path)
     mended = mend(net, model)
     for note in mended.notes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from xportdnn import __version__
 from xportdnn.calibration import Evidence
-from xportdnn.convert import Conversion
+from xportdnn.conversion import Conversion
 from xportdnn.journal import Remark
 from xportdnn.network import Net, Value
 

@@ -143,7 +143,7 @@ def resize(image: Array, size: tuple[int, int]) -> Array:
     narrow += rows.take(right, axis=1) * column_weights[1][:, None]
     small = narrow.take(np.searchsorted(read, above), axis=0) * row_weights[0][:, None, None]
     small += narrow.take(np.searchsorted(read, below), axis=0) * row_weights[1][:, None, None]
-    resized: Array = (small * np.float64(high - low) + np.float64(low)).astype(np.float32)
+    resized: Array = (small * (high - low) + low).astype(np.float32)
     return resized
 
 

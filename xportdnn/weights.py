@@ -119,6 +119,8 @@ def _count(has: int, needs: int, layer: Layer) -> str:
 
 
 def _missing(layer: Layer, partly: bool, model: Caffemodel) -> str:
+    if not model.path:
+        return "there is no caffemodel"
     if partly:
         return "some of its blobs are not in the caffemodel"
     near = get_close_matches(layer.name, model.names, 3, 0.7)
@@ -136,6 +138,8 @@ def _misfit(index: int, blob: Blob, shape: Shape) -> str:
 
 
 def _headline(net: Net, model: Caffemodel, count: int) -> str:
+    if not model.path:
+        return f"{net.source.name}: these layers have weights; give the caffemodel with --weights:"
     if not model.names:
         return f"{model.path}: this caffemodel holds no weights at all; {net.source.name} needs them:"
     noun = "layer does" if count == 1 else "layers do"

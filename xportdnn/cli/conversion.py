@@ -156,7 +156,7 @@ def _convert(
 ) -> None:
     from xportdnn import output
     from xportdnn.cli.console import journal
-    from xportdnn.convert import convert
+    from xportdnn.conversion import convert
     from xportdnn.options import Options
     from xportdnn.prototxt import to_bytes
 

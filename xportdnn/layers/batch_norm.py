@@ -28,12 +28,18 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The bottom's.
+
+    Raises:
+        LayerError: the bottom has no channel axis.
+    """
     if len(bottoms[0]) < 2:
         raise LayerError(f"the bottom must have a channel axis (axis 1), it is {written(bottoms[0])}; reshape it")
     return bottoms
 
 
 def blobs(p: Params, bottoms: Shapes) -> Shapes:
+    """Sum of means, sum of variances, and the factor."""
     channels = shape(p, bottoms)[0][1]
     return ((channels,), (channels,), (1,))
 
@@ -49,10 +55,9 @@ def forward(p: Params, bottoms: Arrays, blobs: Arrays) -> Arrays:
         axes = (0, *range(2, x.ndim))
         mean = x.mean(axis=axes, dtype=np.float64, keepdims=True)
         variance = ((x - mean) ** 2).mean(axis=axes, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        deviation = np.sqrt(variance + p.eps)
     top = x - mean.astype(np.float32)
-    top /= deviation.astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        top /= np.sqrt(variance + p.eps).astype(np.float32)
     return (top,)
 
 

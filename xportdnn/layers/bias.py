@@ -46,6 +46,11 @@ def covered(bottoms: Shapes, axis: int, num_axes: int) -> Shape:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The first bottom's.
+
+    Raises:
+        LayerError: the bias does not fit it.
+    """
     covered(bottoms, p.axis, p.num_axes)
     return bottoms[:1]
 

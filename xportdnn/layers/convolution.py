@@ -95,6 +95,11 @@ def check_channels(p: Params, bottoms: Shapes) -> int:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, num_output, *counts) for each bottom.
+
+    Raises:
+        LayerError: fields that contradict each other or do not fit the bottoms.
+    """
     check_channels(p, bottoms)
     axis = axis_index(bottoms[0], p.axis)
     size = bottoms[0][axis + 1 :]
@@ -103,6 +108,7 @@ def shape(p: Params, bottoms: Shapes) -> Shapes:
 
 
 def blobs(p: Params, bottoms: Shapes) -> Shapes:
+    """Weights (num_output, channels / group, *kernel) and, with `bias_term`, the bias."""
     channels = check_channels(p, bottoms)
     weight = (p.num_output, channels // p.group, *windows_of(p, bottoms[0]).kernel)
     return (weight, (p.num_output,)) if p.bias_term else (weight,)
@@ -110,12 +116,12 @@ def blobs(p: Params, bottoms: Shapes) -> Shapes:
 
 def convolve(image: Array, weight: Array, windows: Windows, counts: Shape, group: int) -> Array:
     """One image (channels, *size) with weights (num_output, channels / group, *kernel): (num_output, *counts)."""
-    taps = sliding(image, windows, counts).swapaxes(0, -len(counts))
+    rows_first = sliding(image, windows, counts).swapaxes(0, -len(counts))
     matrix = weight.reshape(group, len(weight) // group, -1)
     top = np.empty((len(weight), *counts), np.float32)
     row_bytes = 4 * len(image) * math.prod(windows.kernel) * math.prod(counts[1:])
     for rows in row_blocks(counts[0], row_bytes):
-        columns = taps[rows].swapaxes(0, -len(counts)).reshape(group, matrix.shape[2], -1)
+        columns = rows_first[rows].swapaxes(0, -len(counts)).reshape(group, matrix.shape[2], -1)
         top[:, rows] = np.matmul(matrix, columns).reshape(len(weight), -1, *counts[1:])
     return top
 

@@ -29,6 +29,11 @@ def top_size(windows: Windows, size: Shape) -> Shape:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, num_output, *top size) for each bottom.
+
+    Raises:
+        LayerError: fields that contradict each other or do not fit the bottoms.
+    """
     check_channels(p, bottoms)
     axis = axis_index(bottoms[0], p.axis)
     size = top_size(windows_of(p, bottoms[0]), bottoms[0][axis + 1 :])
@@ -36,7 +41,7 @@ def shape(p: Params, bottoms: Shapes) -> Shapes:
 
 
 def blobs(p: Params, bottoms: Shapes) -> Shapes:
-    """The weights run from the bottom's channels to those of the top, so num_output comes second."""
+    """Weights (channels, num_output / group, *kernel), the bottom's channels first, and with `bias_term` the bias."""
     channels = check_channels(p, bottoms)
     weight = (channels, p.num_output // p.group, *windows_of(p, bottoms[0]).kernel)
     return (weight, (p.num_output,)) if p.bias_term else (weight,)

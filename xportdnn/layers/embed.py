@@ -20,6 +20,11 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The bottom's, then num_output.
+
+    Raises:
+        LayerError: num_output or input_dim is missing.
+    """
     for name, value in (("num_output", p.num_output), ("input_dim", p.input_dim)):
         if value < 1:
             raise LayerError(f"{name} is missing or 0; give a positive number")

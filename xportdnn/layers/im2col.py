@@ -12,6 +12,11 @@ from xportdnn.shapes import axis_index
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, channels * taps, *counts).
+
+    Raises:
+        LayerError: fields that contradict each other or do not fit the bottom.
+    """
     (bottom,) = bottoms
     axis = axis_index(bottom, p.axis)
     windows = windows_of(p, bottom)

@@ -23,6 +23,11 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The axes before `axis`, then num_output.
+
+    Raises:
+        LayerError: no num_output, or no such axis.
+    """
     if p.num_output < 1:
         raise LayerError("num_output is missing or 0; give the number of outputs")
     return ((*bottoms[0][: axis_index(bottoms[0], p.axis)], p.num_output),)

@@ -42,34 +42,37 @@ def inside(p: Params, bottom: Shape) -> Shape:
 
 
 def top_size(p: Params, bottoms: Shapes) -> Shape:
-    """(height, width): the first that is given of second bottom by flag, factors, fields, second bottom.
+    """(height, width), from the first that is given: second bottom by flag, one factor, fields, both factors, bottom.
 
     Raises:
         LayerError: nothing is given, or a value below 1.
     """
-    size = inside(p, bottoms[0])
     for name in ("height", "width", "zoom_factor", "shrink_factor"):
         value = getattr(p, name)
         if value is not None and value < 1:
             raise LayerError(f"{name} must be at least 1, not {value}")
     if (p.height is None) != (p.width is None):
         raise LayerError("height and width need each other; give both")
-    sized = p.height is not None
-    scaled = p.zoom_factor is not None or p.shrink_factor is not None
-    both = p.zoom_factor is not None and p.shrink_factor is not None
     if p.use_blob_size and len(bottoms) == 1:
         raise LayerError("use_blob_size needs a second bottom; add it or give height and width")
-    if p.use_blob_size or (len(bottoms) == 2 and not (sized or scaled)):
+    size = inside(p, bottoms[0])
+    factors = [factor for factor in (p.zoom_factor, p.shrink_factor) if factor is not None]
+    if p.use_blob_size or (len(bottoms) > 1 and not factors and p.height is None):
         return legacy_shape(bottoms[1])[2:]
-    if p.height is not None and p.width is not None and (both or not scaled):
+    if p.height is not None and p.width is not None and len(factors) != 1:
         return (p.height, p.width)
-    if not scaled:
+    if not factors:
         raise LayerError("the size of the top is not given; add zoom_factor, shrink_factor, or height and width")
-    shrunk = tuple((length - 1) // (p.shrink_factor or 1) + 1 for length in size)
+    shrunk = ((length - 1) // (p.shrink_factor or 1) + 1 for length in size)
     return tuple((length - 1) * (p.zoom_factor or 1) + 1 for length in shrunk)
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, channels, height, width): always 4 axes.
+
+    Raises:
+        LayerError: no size is given, or an impossible one.
+    """
     return ((*legacy_shape(bottoms[0])[:2], *top_size(p, bottoms)),)
 
 

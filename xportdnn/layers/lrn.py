@@ -27,6 +27,11 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The bottom's.
+
+    Raises:
+        LayerError: a bottom without 4 axes, or an even local_size.
+    """
     four_axes(bottoms[0])
     if p.local_size % 2 == 0:
         raise LayerError(f"local_size must be odd, not {p.local_size}; a neighbourhood has a middle")
@@ -36,7 +41,7 @@ def shape(p: Params, bottoms: Shapes) -> Shapes:
 def across(squares: Array, reach: int) -> Array:
     """The sums over each channel and `reach` channels on either side."""
     sums: Array = squares.copy()
-    for distance in range(1, min(reach, len(squares) - 1) + 1):
+    for distance in range(1, reach + 1):
         sums[distance:] += squares[:-distance]
         sums[:-distance] += squares[distance:]
     return sums

@@ -24,6 +24,11 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The bottom's.
+
+    Raises:
+        LayerError: the bottom has no channel axis.
+    """
     if len(bottoms[0]) < 2:
         raise LayerError(f"the bottom must have a channel axis (axis 1), it is {written(bottoms[0])}; reshape it")
     return bottoms

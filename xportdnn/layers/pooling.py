@@ -94,6 +94,11 @@ def window_counts(p: Params, windows: Windows, size: Shape) -> Shape:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, channels, *counts), for the mask too.
+
+    Raises:
+        LayerError: fields that contradict each other or do not fit the bottom, or a method without a forward.
+    """
     num, channels, *size = four_axes(bottoms[0])
     if p.pool == "STOCHASTIC":
         raise LayerError("pool: STOCHASTIC has no forward in Caffe's TEST phase; use MAX or AVE")

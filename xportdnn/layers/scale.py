@@ -19,6 +19,11 @@ class Params:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """The first bottom's.
+
+    Raises:
+        LayerError: the scale does not fit it.
+    """
     covered(bottoms, p.axis, p.num_axes)
     return bottoms[:1]
 

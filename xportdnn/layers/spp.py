@@ -46,7 +46,11 @@ def levels(p: Params, bottom: Shape) -> tuple[pooling.Params, ...]:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
-    """(num, bins of all levels and channels); a single level keeps its 4 axes."""
+    """(num, bins of all levels and channels); a single level keeps its 4 axes.
+
+    Raises:
+        LayerError: no levels, or a bottom too small for them.
+    """
     tops = [pooling.shape(level, bottoms)[0] for level in levels(p, bottoms[0])]
     return (tops[0] if len(tops) == 1 else (bottoms[0][0], sum(math.prod(top[1:]) for top in tops)),)
 

@@ -63,6 +63,11 @@ def repeated_size(p: Params, size: Shape) -> Shape:
 
 
 def shape(p: Params, bottoms: Shapes) -> Shapes:
+    """(num, channels, height, width) after either form's rule.
+
+    Raises:
+        LayerError: fields of the other form, a mask of another shape, or a bottom without 4 axes.
+    """
     num, channels, *size = four_axes(bottoms[0])
     if len(bottoms) == 1:
         return ((num, channels, *repeated_size(p, tuple(size))),)

@@ -72,10 +72,23 @@ def _finished(
 ) -> Conversion:
     for note in rewritten.notes:
         journal.info(note)
+    for block in blocks:
+        journal.detail(_summary(block))
     if missing:
         names = ", ".join(layer.name for layer in missing)
         journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")
     return Conversion(options, opened, rewritten.text, blocks, missing, evidence)
+
+
+def _summary(block: Block) -> str:
+    """`conv1 (Convolution): bw_layer_in 8, th_layer_in 0.99609375, th_params 0.301 .. 0.511 (20)`."""
+    parts = []
+    for name, value in block.fields:
+        if isinstance(value, tuple):
+            parts.append(f"{name} {min(value):.3g} .. {max(value):.3g} ({len(value)})")
+        elif name != "quant_type":
+            parts.append(f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}")
+    return f"{block.layer.name} ({block.layer.type}): {', '.join(parts)}"
 
 
 def _warn_of_widths(options: Options, journal: Journal) -> None:
