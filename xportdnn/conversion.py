@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xportdnn import plan
 from xportdnn.blocks import Rewritten, rewrite
-from xportdnn.calibration import Evidence, evidence
 from xportdnn.choices import BOARD_WIDTHS, Mode
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import DEFAULT_DIMS, Options
-from xportdnn.pictures import calibration_set
 from xportdnn.plan import Block
+
+if TYPE_CHECKING:
+    from xportdnn.calibration import Evidence
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,23 @@ def convert(options: Options, journal: Journal | None = None) -> Conversion:
     _warn_of_widths(options, journal)
     net = open_net(options.deploy_model, journal)
     if options.quant_type is Mode.DYNAMIC_FIXED:
-        net, model = open_weights(net, options.weights, journal)
-        opened = complete(net, model, _known_inputs(net, options), journal, options.strict)
-        blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
-        rewritten = rewrite(net, blocks, _written_inputs(net, opened.inputs, options))
-        return _finished(options, opened, rewritten, blocks, (), None, journal)
+        return _dynamic_fixed(options, net, journal)
+    return _xilinx(options, net, journal)
+
+
+def _dynamic_fixed(options: Options, net: Net, journal: Journal) -> Conversion:
+    net, model = open_weights(net, options.weights, journal)
+    opened = complete(net, model, _known_inputs(net, options), journal, options.strict)
+    blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
+    rewritten = rewrite(net, blocks, _written_inputs(net, opened.inputs, options))
+    return _finished(options, opened, rewritten, blocks, (), None, journal)
+
+
+def _xilinx(options: Options, net: Net, journal: Journal) -> Conversion:
+    # pictures and arrays: what DynamicFixed conversions need not load
+    from xportdnn.calibration import evidence
+    from xportdnn.pictures import calibration_set
+
     pictures, shape = calibration_set(options, net, journal)
     net, model = open_weights(net, options.weights, journal)
     opened = complete(net, model, {pictures.target: shape}, journal, options.strict)

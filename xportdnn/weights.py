@@ -120,7 +120,7 @@ def _count(has: int, needs: int, layer: Layer) -> str:
 
 def _missing(layer: Layer, partly: bool, model: Caffemodel) -> str:
     if not model.path:
-        return "there is no caffemodel"
+        return "needs its blobs"
     if partly:
         return "some of its blobs are not in the caffemodel"
     near = get_close_matches(layer.name, model.names, 3, 0.7)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -96,7 +96,7 @@ def _modules() -> dict[str, str]:
     return {info.name.replace("_", ""): info.name for info in pkgutil.iter_modules(__path__)}
 
 
-@lru_cache(maxsize=None)
+@cache
 def kind(layer_type: str) -> LayerKind[Any] | None:
     """The rules of a layer type, or None where there are none."""
     layer_type = ALIASES.get(layer_type, layer_type)

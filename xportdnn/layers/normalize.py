@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from xportdnn.errors import LayerError
 from xportdnn.kernels import along
-from xportdnn.layers import Arrays, LayerKind, Shapes
+from xportdnn.layers import Array, Arrays, LayerKind, Shapes
 from xportdnn.lazy import np
 from xportdnn.shapes import written
 
@@ -53,4 +53,9 @@ def forward(p: Params, bottoms: Arrays, blobs: Arrays) -> Arrays:
     return (top,)
 
 
-KIND = LayerKind("Normalize", Params, shape, forward, field="norm_param", blobs=blobs)
+def channels(p: Params, weight: Array) -> Array:
+    """(C, 1), one scale a row; a single row where all channels share one."""
+    return weight.reshape(-1, 1)
+
+
+KIND = LayerKind("Normalize", Params, shape, forward, field="norm_param", blobs=blobs, channels=channels)
