@@ -171,5 +171,5 @@ def write_pictures(folder: Path, count: int, size: tuple[int, int] = (12, 10), m
     rng = np.random.default_rng(7)
     shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], 3)
     for index in range(count):
-        Image.fromarray(rng.integers(0, 256, shape, np.uint8), mode=None).save(folder / f"{index}.png")
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{index}.png")
     return folder

@@ -48,7 +48,7 @@ def test_every_top_is_what_caffe_computed(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_layer_without_weights_is_refused_where_caffe_keeps_its_filler(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match='layer "fc" .*is not in the caffemodel') as caught:
+    with pytest.raises(WeightsError, match=r'layer "fc" .* is not in the caffemodel') as caught:
         forward(golden.caffe()[REFUSED], tmp_path)
     assert len(caught.value.problems) == 1
 

@@ -114,7 +114,7 @@ def preprocessing(options: Options, shape: Shape, journal: Journal) -> Preproces
         mean_text = DEFAULT_MEAN if channels == 3 else None
         dropped += [] if mean_text else [f"mean_value {DEFAULT_MEAN}"]
     if dropped:
-        journal.info(f"the network has {channels} channel(s): the defaults {' and '.join(dropped)} do not apply")
+        journal.info(f"the network has {channels} channel(s): without the default {' and '.join(dropped)}")
     mean = None
     if mean_text is not None:
         mean, note = mean_from(mean_text, channels, (height, width))

@@ -165,13 +165,14 @@ _TOKEN = re.compile(
   | (?P<string>"(?:[^"\\\n]|\\[^\n])*"|'(?:[^'\\\n]|\\[^\n])*')
   | (?P<mark>[{}<>\[\]:;,\-])
   | (?P<end>\Z)
-  | (?P<wrong>.)
+  | (?P<wrong>\d[\w.]*|.)
 )""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
 _LETTERS = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 _CLOSING = {"{": "}", "<": ">"}
+_DEEPEST = 100  # networks nest 4 deep; what goes on and on is damaged
 
 
 class _Token(NamedTuple):
@@ -195,6 +196,7 @@ class _Parser:
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.depth = 0
         self.tokens = self._tokens()
         self.taken = self.next = next(self.tokens)
 
@@ -252,16 +254,25 @@ class _Parser:
         colon = self.skip(":")
         if self.opens():
             return name, [self.message()]
+        if self.skip("["):
+            return name, self.listed(name, colon)
         if not colon:
             raise self.fail(self.next, f"expected ':' or '{{' after '{name}', found {_show(self.next)}")
-        if not self.skip("["):
-            return name, [self.scalar(name)]
+        return name, [self.scalar(name)]
+
+    def listed(self, name: str, scalars: bool) -> list[Value]:
+        """The rest of a list after its '['; scalars only where a colon stood before it."""
         values: list[Value] = []
-        while not self.skip("]"):
+        if self.skip("]"):
+            return values
+        while True:
+            if not scalars and not self.opens():
+                raise self.fail(self.next, f"expected '{{' in the list of '{name}', found {_show(self.next)}")
             values.append(self.message() if self.opens() else self.scalar(name))
-            if not self.skip(",") and self.next.text != "]":
+            if self.skip("]"):
+                return values
+            if not self.skip(","):
                 raise self.fail(self.next, f"expected ',' or ']' in the list of '{name}', found {_show(self.next)}")
-        return name, values
 
     def extension(self) -> str:
         """`[package.name]`, an extension field."""
@@ -278,7 +289,11 @@ class _Parser:
 
     def message(self) -> Message:
         opened = self.take()
+        if self.depth == _DEEPEST:
+            raise self.fail(opened, f"blocks are nested more than {_DEEPEST} deep; this is no network")
+        self.depth += 1
         fields = self.fields(_CLOSING[opened.text], opened)
+        self.depth -= 1
         return Message(fields, opened.start, self.taken.end)
 
     def scalar(self, name: str) -> Scalar:

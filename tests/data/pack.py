@@ -81,7 +81,9 @@ def caffe_rejects(folder: Path) -> dict[str, bytes]:
     entries: dict[str, bytes] = {}
     for entry in cases:
         entries |= _files(folder / entry["case"])
-    return {"cases.json": _json([{name: entry[name] for name in ("case", "accepted", "message")} for entry in cases])} | entries
+    return {
+        "cases.json": _json([{name: entry[name] for name in ("case", "accepted", "message")} for entry in cases])
+    } | entries
 
 
 def _automatic(layer: Mapping[str, Any]) -> bool:

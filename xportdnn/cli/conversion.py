@@ -34,7 +34,6 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 
 @click.group(
     invoke_without_command=True,
-    no_args_is_help=True,
     epilog=_EPILOG,
     context_settings={
         "token_normalize_func": normalized,
@@ -44,7 +43,7 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 )
 @click.option(
     "--quant_type",
-    type=click.Choice([mode.value for mode in Mode]),
+    type=click.Choice([mode.value for mode in Mode], case_sensitive=False),
     default=Mode.XILINX.value,
     show_default=True,
     help="Xilinx: thresholds from calibration pictures. DynamicFixed: your own Q.F formats.",

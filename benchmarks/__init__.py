@@ -1,0 +1,1 @@
+"""How fast xportdnn is, against onnxruntime and OpenCV on the same work: `python -m benchmarks`."""
