@@ -13,11 +13,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from xportdnn.errors import XportdnnError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from multiprocessing.connection import Connection
 
 
@@ -33,6 +34,7 @@ class Shard(Protocol):
     tick: Callable[[], None]
 
 
+Tick: TypeAlias = Callable[[], None]
 S = TypeVar("S", bound=Shard)
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,7 +83,7 @@ class _Member(Protocol):
 
 
 @contextmanager
-def crew(make: Callable[[Sequence[int]], S], count: int, workers: int, tick: Callable[[], None]) -> Iterator[Crew[S]]:
+def crew(make: Callable[[Sequence[int]], S], count: int, workers: int, tick: Tick) -> Iterator[Crew[S]]:
     """Deal the indices 0 .. count - 1 out to `workers` shards.
 
     Args:
@@ -109,7 +111,7 @@ def _run(shard: Shard, method: str, args: tuple[Any, ...], kwargs: dict[str, Any
 class _Local:
     """The only shard, in this process."""
 
-    def __init__(self, shard: Shard, tick: Callable[[], None]) -> None:
+    def __init__(self, shard: Shard, tick: Tick) -> None:
         self.shard = shard
         shard.tick = tick
 
@@ -126,7 +128,7 @@ _TICK = "tick"
 class _Forked:
     """A shard in a child process, reached through a pipe."""
 
-    def __init__(self, connection: Connection[Any, Any], tick: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection[Any, Any], tick: Tick) -> None:
         self.connection, self.tick = connection, tick
 
     def start(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -146,7 +148,7 @@ class _Forked:
 
 
 def _forked(
-    make: Callable[[Sequence[int]], S], shares: Sequence[range], tick: Callable[[], None], stack: ExitStack
+    make: Callable[[Sequence[int]], S], shares: Sequence[range], tick: Tick, stack: ExitStack
 ) -> Iterator[_Forked]:
     import multiprocessing
 
@@ -194,9 +196,7 @@ def _serve(
 class _Threaded:
     """A shard in a thread of this process."""
 
-    def __init__(
-        self, pool: Any, make: Callable[[Sequence[int]], Shard], share: range, tick: Callable[[], None]
-    ) -> None:
+    def __init__(self, pool: Executor, make: Callable[[Sequence[int]], Shard], share: range, tick: Tick) -> None:
         self.pool, self.make, self.share, self.tick = pool, make, share, tick
         self.shard: Shard | None = None
 
@@ -214,7 +214,7 @@ class _Threaded:
 
 
 def _threaded(
-    make: Callable[[Sequence[int]], S], shares: Sequence[range], tick: Callable[[], None], stack: ExitStack
+    make: Callable[[Sequence[int]], S], shares: Sequence[range], tick: Tick, stack: ExitStack
 ) -> Iterator[_Threaded]:
     from concurrent.futures import ThreadPoolExecutor
 
