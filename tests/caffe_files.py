@@ -70,17 +70,17 @@ def _values(array: NDArray[np.float32], values: Values) -> bytes:
 
 def v2(name: str, layer_type: str, *blobs: bytes) -> bytes:
     """NetParameter.layer, in use since 2014."""
-    return field(100, field(1, name.encode()) + field(2, layer_type.encode()) + _all(7, blobs))
+    return field(100, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(7, blobs))
 
 
 def v1(name: str, layer_type: int, *blobs: bytes) -> bytes:
     """NetParameter.layers, with the number of V1LayerParameter.LayerType."""
-    return field(2, field(4, name.encode()) + integer(5, layer_type) + _all(6, blobs))
+    return field(2, field(4, name.encode("utf-8", "surrogateescape")) + integer(5, layer_type) + _all(6, blobs))
 
 
 def v0(name: str, layer_type: str, *blobs: bytes) -> bytes:
     """NetParameter.layers around the V0LayerParameter of 2013."""
-    return field(2, field(1, field(1, name.encode()) + field(2, layer_type.encode()) + _all(50, blobs)))
+    return field(2, field(1, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(50, blobs)))
 
 
 def _all(number: int, blobs: tuple[bytes, ...]) -> bytes:

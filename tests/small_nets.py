@@ -1,7 +1,4 @@
-"""Tiny networks as a user has them on disk: a prototxt, a caffemodel of made-up weights, a folder of pictures.
-
-Weights are written by a few lines of wire encoding of their own: nothing that reads them in xportdnn is used here.
-"""
+"""Tiny networks as a user has them on disk: a prototxt, a caffemodel of made-up weights, a folder of pictures."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests import caffe_files
 from xportdnn.layers import Array, Shape
 from xportdnn.network import Layer, Net, Value, build, infer_shapes
 from xportdnn.prototxt import Source, parse
@@ -127,24 +125,8 @@ def random_weights(net: Net, inputs: Mapping[Value, Shape], seed: int = 0) -> di
 
 
 def caffemodel(blobs: Mapping[str, Iterable[Array]]) -> bytes:
-    """NetParameter { layer = 100 { name = 1, blobs = 7 { shape = 7 { dim = 1 }, data = 5 } } }."""
-    result = b""
-    for name, arrays in blobs.items():
-        entry = _field(1, name.encode("utf-8", "surrogateescape"))
-        for array in arrays:
-            dims = b"".join(_varint(dim) for dim in array.shape)
-            entry += _field(7, _field(7, _field(1, dims)) + _field(5, array.astype("<f4").tobytes()))
-        result += _field(100, entry)
-    return result
-
-
-def _field(number: int, payload: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(number: int) -> bytes:
-    low, rest = number & 0x7F, number >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
+    """Layers by name, today's form."""
+    return b"".join(caffe_files.v2(name, "", *map(caffe_files.blob, arrays)) for name, arrays in blobs.items())
 
 
 def write_net(

@@ -47,7 +47,7 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
                 edits.append(insertion(source, layer.entry, _shape_lines(inputs[layer.tops[0]])))
                 notes.append(f"{net.where(layer)}: has no shape; the one of the calibration is written")
         if layer.is_input and layer.type != "Input":
-            text = _source_as_input(source, layer, inputs, block)
+            text = _source_as_input(net, layer, inputs, block)
             edits.append(Edit(layer.entry.start, layer.entry.end, text))
             notes.append(f"{net.where(layer)}: is now an Input layer; the board reads no data files")
         elif block is not None:
@@ -96,13 +96,16 @@ def _shape_lines(shape: Shape) -> list[str]:
     return ["input_param {", "  shape {", *(f"    dim: {dim}" for dim in (1, *shape[1:])), "  }", "}"]
 
 
-def _source_as_input(source: Source, layer: Layer, inputs: Mapping[Value, Shape], block: Block | None) -> str:
-    top = layer.tops[0]
-    shape = inputs.get(top, ())
-    text = input_layer(layer.name, [top.blob], [(1, *shape[1:])] if shape else [], source.newline)
+def _source_as_input(net: Net, layer: Layer, inputs: Mapping[Value, Shape], block: Block | None) -> str:
+    """The Input layer of the picture, and of the labels that some layer of the file reads: one number each."""
+    picture, *others = layer.tops
+    shape, newline = inputs.get(picture, ()), net.source.newline
+    labels = [top.blob for top in others if top in net.readers or top.blob in net.read_elsewhere]
+    shapes = [(1, *shape[1:]), *[(1,)] * len(labels)] if shape else []
+    text = input_layer(layer.name, [picture.blob, *labels], shapes, newline)
     if block is None:
         return text
-    lines = "".join(f"  {line}{source.newline}" for line in block_lines(block.fields))
+    lines = "".join(f"  {line}{newline}" for line in block_lines(block.fields))
     return f"{text[:-1]}{lines}}}"
 
 

@@ -109,7 +109,7 @@ def read(path: str | Path) -> Caffemodel:
     try:
         layers = tuple(_layers(data, str(path)))
         if not layers and len(data) > 1 << 16:
-            raise _DamagedError("it holds no layer", 0)
+            raise _DamagedError("it holds no layer")
     except _DamagedError as damage:
         raise WeightsError(f"{path}: not a readable caffemodel: {_accident(data, damage)}") from None
     return Caffemodel(str(path), layers)
@@ -132,9 +132,7 @@ def read_blob(path: str | Path) -> Array:
 
 
 class _DamagedError(Exception):
-    def __init__(self, problem: str, offset: int) -> None:
-        super().__init__(problem)
-        self.offset = offset
+    """The bytes are no wire format; says where."""
 
 
 def _open(path: str | Path) -> mmap.mmap | bytes:
@@ -167,9 +165,9 @@ def _fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int
         elif wire in (_FIXED32, _FIXED64):
             after = at + (4 if wire == _FIXED32 else 8)
         else:
-            raise _DamagedError(f"impossible wire type {wire} at byte {tag_at}", tag_at)
+            raise _DamagedError(f"impossible wire type {wire} at byte {tag_at}")
         if after > end or number == 0:
-            raise _DamagedError(f"a field at byte {tag_at} runs past its end", tag_at)
+            raise _DamagedError(f"a field at byte {tag_at} runs past its end")
         yield number, wire, at, after
         at = after
 
@@ -185,7 +183,7 @@ def _varint(data: mmap.mmap | bytes, at: int, end: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             break
-    raise _DamagedError(f"an unfinished number at byte {at}", at)
+    raise _DamagedError(f"an unfinished number at byte {at}")
 
 
 def _layers(data: mmap.mmap | bytes, path: str) -> Iterator[LayerBlobs]:
@@ -245,7 +243,7 @@ def _blob(data: mmap.mmap | bytes, start: int, end: int, where: str) -> Blob:
             raw.append(Segment("", value, after - value))
         at = after
     if raw and not raw_type:
-        raise _DamagedError(f"raw_data of a type that is not a float, in {where}", start)
+        raise WeightsError(f"{where} holds integers (raw_data_type); export float, double or half precision values")
     # double_data wins over data where both are present (blob.cpp, FromProto)
     segments = doubles or floats or [segment._replace(dtype=raw_type) for segment in raw]
     if shape is None and legacy:
@@ -264,6 +262,8 @@ def _collect(
     stride = after - tag
     heads = bytes(data[tag:end:stride])
     run = len(heads) - len(heads.lstrip(heads[:1]))
+    if tag + run * stride > end:
+        raise _DamagedError(f"a field at byte {tag + (run - 1) * stride} runs past its end")
     found.append(Segment(dtype, tag, run * stride, packed=False))
     return tag + run * stride
 

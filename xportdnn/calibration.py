@@ -112,11 +112,12 @@ def _check_memory(opened: Opened, pictures: CalibrationSet) -> None:
     each = sequential.peak_bytes(opened.net, opened.shapes, list(opened.inputs))
     available = sequential.available_bytes()
     if available is not None and each * len(pictures) > available:
+        fitting = max(available // each, 0)
+        fewer = f"--calibration_size {fitting} or " if fitting else ""
         raise CalibrationError(
             f"the rule 'xilinx' keeps all pictures in memory: {len(pictures)} need about "
-            f"{each * len(pictures) / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free, enough for "
-            f"{max(available // each, 0)}. Use --calibration_size {max(available // each, 1)} or another "
-            "--threshold_method, whose memory does not grow"
+            f"{each * len(pictures) / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free, enough for {fitting}. "
+            f"Use {fewer}another --threshold_method, whose memory does not grow"
         )
 
 

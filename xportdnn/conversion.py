@@ -55,9 +55,17 @@ def convert(options: Options, journal: Journal | None = None) -> Conversion:
 
 def _dynamic_fixed(options: Options, net: Net, journal: Journal) -> Conversion:
     net, model = open_weights(net, options.weights, journal)
-    opened = complete(net, model, _known_inputs(net, options), journal, options.strict)
+    known = _known_inputs(net, options)
+    written = _written_inputs(net, known, options)
+    for value in net.inputs:
+        if value not in known:
+            journal.info(
+                f"input '{value.blob}' has no shape in {net.source.name}; {'x'.join(map(str, written[value]))} is "
+                "written, and the weights are not checked against the layers; --dims C,H,W gives it one"
+            )
+    opened = complete(net, model, known, journal, options.strict)
     blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
-    rewritten = rewrite(net, blocks, _written_inputs(net, opened.inputs, options))
+    rewritten = rewrite(net, blocks, written)
     return _finished(options, opened, rewritten, blocks, (), None, journal)
 
 

@@ -42,7 +42,8 @@ def threshold(parts: Sequence[Array], bits: int) -> Found:
     bins = bin_count(peak, least, count)
     max_abs = float(peak)
     steps = 2 ** (bits - 1)
-    if steps + 1 > bins or max_abs == 0:
+    # with nothing in the first bin the divergence is undefined; that also bounds the bins by sqrt(N) + 2
+    if steps + 1 > bins or max_abs == 0 or float(least) >= max_abs / bins:
         return Found(max_abs, max_abs, bins, None)
     histogram = np.zeros(bins, np.int64)
     for part in magnitudes:

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xportdnn.caffemodel import Caffemodel, LayerBlobs
-from xportdnn.layers import ALIASES
 from xportdnn.network import Layer, Net, build
 from xportdnn.prototxt import Edit, Field, Message, insertion, parse
 
 _NORMALISING = ("BatchNorm", "BN")
+_DEPTHWISE = ("ConvolutionDepthwise", "DepthwiseConvolution")
 
 
 class Mended(NamedTuple):
@@ -30,7 +30,7 @@ def mend(net: Net, model: Caffemodel) -> Mended:
     changed: dict[str, list[str]] = {}
     for layer in net.layers:
         stored = model.names.get(layer.name)
-        if stored is None or layer.kind is None or layer.kind.name != "Convolution":
+        if stored is None or layer.kind is None or layer.kind.name != "Convolution" or not layer.params.num_output:
             continue
         missing = list(_missing(net, layer, stored))
         if missing:
@@ -53,9 +53,9 @@ def _missing(net: Net, layer: Layer, stored: LayerBlobs) -> Iterator[tuple[str, 
     cancelled = bool(readers) and all(reader.type in _NORMALISING for reader in readers)
     if layer.params.bias_term and len(stored.blobs) == 1 and cancelled:  # BatchNorm takes any bias out again
         yield "bias_term", "false"
-    depthwise = stored.type != "Convolution" and ALIASES.get(stored.type) == "Convolution"
     outputs, per_group = (*stored.blobs[0].shape, 0, 0)[:2]
-    if depthwise and layer.params.group == 1 and per_group == 1 and outputs == layer.params.num_output > 1:
+    forgotten = layer.params.group == 1 == per_group and outputs == layer.params.num_output > 1
+    if forgotten and stored.type in _DEPTHWISE:
         yield "group", str(outputs)
 
 

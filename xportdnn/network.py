@@ -79,13 +79,17 @@ class Net:
     Attributes:
         layers: those that run, in file order.
         left_out: other phases' layers, losses and scores.
+        read_elsewhere: blobs that the layers left out read.
         notes: doubtful but harmless things found, one sentence each.
+        doubts: layers that Caffe refuses for something that cannot change the forward, with the reason.
     """
 
     source: Source
     layers: tuple[Layer, ...]
     left_out: tuple[LeftOut, ...]
+    read_elsewhere: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    doubts: tuple[tuple[Layer, str], ...] = ()
 
     def where(self, layer: Layer) -> str:
         """`layer "conv1" (Convolution, deploy.prototxt:12)` for messages."""
@@ -113,12 +117,13 @@ class Net:
                 if layer.params.shape:
                     shapes |= dict(zip(layer.tops, self._input_shapes(layer), strict=True))
             elif layer.is_input:
-                shapes |= dict(zip(layer.tops, source_shapes(layer.type, layer.message), strict=False))
+                shapes |= dict(zip(layer.tops, self._input_shapes(layer), strict=False))
         return shapes
 
     def _input_shapes(self, layer: Layer) -> Shapes:
-        assert layer.kind is not None
         try:
+            if layer.kind is None:
+                return source_shapes(layer.type, layer.message)
             return layer.kind.shape(layer.params, ())
         except LayerError as error:
             raise NetworkError(f"{self.where(layer)}: {error}") from None
@@ -143,27 +148,38 @@ def build(document: Document) -> Net:
         raise NetworkError(_no_layers(document))
     kept: list[Field] = []
     left_out: list[LeftOut] = []
+    read_elsewhere: set[str] = set()
+    absent: dict[str, LeftOut] = {}
     problems: list[str] = []
     for entry in entries:
         if not isinstance(entry.value, Message):
             problems.append(f"{source.where(entry.start)}: 'layer' must be a {{ }} block")
-        elif reason := phases.left_out(entry.value) or _not_run(entry.value.string("type")):
+        elif reason := _left_out(source, entry, entry.value):
             name, kind = entry.value.string("name"), entry.value.string("type")
             left_out.append(LeftOut(name, kind, source.line(entry.start), reason))
+            read_elsewhere.update(entry.value.strings("bottom"))
+            absent |= dict.fromkeys(entry.value.strings("top"), left_out[-1])
         else:
             kept.append(entry)
-    builder = _Builder(source, kept)
+    builder = _Builder(source, kept, absent)
     for entry in kept:
         builder.add(entry)
     problems += builder.problems
     if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
         raise NetworkError(f"{source.name}: the network has {count}:", problems)
-    return Net(source, tuple(builder.layers), tuple(left_out), tuple(builder.notes))
+    doubts = tuple((builder.layers[index], reason) for index, reason in builder.doubts)
+    return Net(source, tuple(builder.layers), tuple(left_out), frozenset(read_elsewhere), tuple(builder.notes), doubts)
 
 
-def _not_run(layer_type: str) -> str:
-    return "training or scoring only" if layer_type in _SCORING or layer_type.endswith("Loss") else ""
+def _left_out(source: Source, entry: Field, message: Message) -> str:
+    """Why a layer is not run; empty if it is."""
+    layer_type = message.string("type")
+    try:
+        reason = phases.left_out(message)
+    except LayerError as error:
+        raise NetworkError(f"{source.where(entry.start)}: {error}") from None
+    return reason or ("training or scoring only" if layer_type in _SCORING or layer_type.endswith("Loss") else "")
 
 
 def _no_layers(document: Document) -> str:
@@ -178,12 +194,15 @@ def _no_layers(document: Document) -> str:
 class _Builder:
     """Collects layers, blob versions and problems while reading the text from top to bottom."""
 
-    def __init__(self, source: Source, entries: Sequence[Field]) -> None:
+    def __init__(self, source: Source, entries: Sequence[Field], absent: Mapping[str, LeftOut]) -> None:
         self.source = source
         self.entries = entries
+        self.absent = absent  # the layers left out, by their tops
         self.layers: list[Layer] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.doubts: list[tuple[int, str]] = []  # layer index and reason
+        self.named: dict[str, int] = {}  # layer name -> line of the first that has it
         self.current: dict[str, Value] = {}  # the newest version of every blob
         self.read: set[Value] = set()
 
@@ -194,6 +213,10 @@ class _Builder:
         where = f'layer "{name}" ({kind_name or "no type"}, line {self.source.line(entry.start)})'
         if not kind_name:
             self.problems.append(f'{where}: has no type; add type: "..."')
+        line = self.named.setdefault(name, self.source.line(entry.start))
+        if line != self.source.line(entry.start):
+            twin = f"{where}: has the name of the layer in line {line}"
+            self.notes.append(f"{self.source.name}: {twin}; the board takes no two layers of one name")
         kind = None if is_source(kind_name) else layers.kind(kind_name)
         index = len(self.layers)
         bottoms = self._bottoms(message, where)
@@ -227,6 +250,9 @@ class _Builder:
             if isinstance(entry.value, Message) and blob in entry.value.strings("top"):
                 later = f'layer "{entry.value.string("name")}" (line {self.source.line(entry.start)})'
                 return f" but of {later} behind it; put that one first"
+        if blob in self.absent:
+            layer = self.absent[blob]
+            return f'; layer "{layer.name}" (line {layer.line}) makes it, but is not run: {layer.reason}'
         near = get_close_matches(blob, self.current, 1)
         return f"; did you mean '{near[0]}'?" if near else "; give it the name of an earlier top"
 
@@ -265,9 +291,12 @@ class _Builder:
                 raise LayerError(f"{kind.field} must be a {{ }} block")
             params = decode(block, kind.params, message)
             kind.refuse(message)
+            doubt = kind.doubt(message)
         except LayerError as error:
             self.problems.append(f"{where}: {error}")
             return None
+        if doubt:
+            self.doubts.append((len(self.layers), doubt))
         unknown = unknown_fields(block, kind.params) if block is not None else []
         unknown = [f"{kind.field}.{name}" for name in unknown] + _unknown_in_layer(message)
         if unknown:

@@ -76,7 +76,7 @@ def complete(net: Net, model: Caffemodel, inputs: Mapping[Value, Shape], journal
         inputs: shapes of the fed inputs.
 
     Raises:
-        NetworkError: shapes do not fit together, or `strict` and a layer has no rule.
+        NetworkError: shapes do not fit together, or `strict` and a layer has no rule or is refused by Caffe.
         WeightsError: the caffemodel belongs to another network.
     """
     without_rule = [layer for layer in net.layers if layer.kind is None and not layer.is_input]
@@ -85,6 +85,14 @@ def complete(net: Net, model: Caffemodel, inputs: Mapping[Value, Shape], journal
             f"{net.source.name}: there is no rule for the types of these layers; replace them, or cut them off:",
             [net.at(layer) for layer in without_rule],
         )
+    if strict and net.doubts:
+        raise NetworkError(
+            f"{net.source.name}: Caffe refuses these layers:",
+            [f"{net.at(layer)}: {reason}" for layer, reason in net.doubts],
+        )
+    for reason in dict.fromkeys(reason for _, reason in net.doubts):
+        names = ", ".join(layer.name for layer, other in net.doubts if other == reason)
+        journal.warn(f"{net.source.name}: {reason}. Caffe refuses that; it has no effect here: {names}")
     shapes = infer_shapes(net, inputs)
     found = assign(net, shapes, model)
     weighted = [layer for layer in without_rule if layer.name in model.names]

@@ -50,7 +50,8 @@ def _tied(layer: Layer, how: ScaleClasses) -> Iterator[Value]:
     if how is ScaleClasses.ORIGINAL and layer.kind.name not in _ORIGINAL:
         return
     yield from layer.bottoms if layer.kind.ties == "all" else layer.bottoms[:1]
-    yield from layer.tops
+    # the second top of Pooling holds indices, which are no quantity
+    yield from layer.tops[:1] if layer.kind.name == "Pooling" else layer.tops
 
 
 def folded(net: Net, value: Value) -> bool:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xportdnn import klj, scales
+from xportdnn.arithmetic.rounding import half_even
+from xportdnn.arithmetic.threshold import trim
 from xportdnn.calibrate import check_finite
 from xportdnn.choices import Triple
 from xportdnn.execute import Step, forward
-from xportdnn.fixed_point import by_threshold
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
@@ -154,7 +155,7 @@ class _Run:
             return
         blob = self.blobs[value]
         for array in blob.arrays:
-            array[...] = by_threshold(array, np.float32(threshold), self.bits.layer_out)
+            array[...] = trim(array, threshold, self.bits.layer_out, half_even)
         blob.memory.quantized = True
 
     def _quantized_weights(self, layer: Layer, weight: Array) -> Array:
@@ -166,7 +167,7 @@ class _Run:
         ):  # rows are regrouped there: quantize with the threshold put back in place
             return _deconvolution_weights(layer, weight, np.abs(rows).max(axis=1), self.bits.params)
         peaks = np.abs(rows).max(axis=1).reshape(-1, *(1,) * (weight.ndim - 1))
-        return by_threshold(weight, peaks, self.bits.params)
+        return trim(weight, peaks, self.bits.params, half_even)
 
     def _release(self, layer: Layer) -> None:
         for value in set(layer.bottoms):
@@ -183,24 +184,28 @@ def _deconvolution_weights(layer: Layer, weight: Array, peaks: Array, bits: int)
     group = layer.params.group
     channels, per_group = weight.shape[:2]
     grid = peaks.reshape(group, 1, per_group).repeat(channels // group, axis=1).reshape(channels, per_group)
-    return by_threshold(weight, grid.reshape(channels, per_group, *(1,) * (weight.ndim - 2)), bits)
+    return trim(weight, grid.reshape(channels, per_group, *(1,) * (weight.ndim - 2)), bits, half_even)
 
 
 def peak_bytes(net: Net, shapes: Mapping[Value, Shape], feeds: Sequence[Value]) -> int:
-    """Bytes that one image needs at the layer where most blobs live (float32, the layer's own tops included)."""
+    """Bytes that one image needs at the layer where most blobs live, float32.
+
+    With them count the image as it was given, which stays to the end, and |x| of the top that is searched.
+    """
     steps = runnable(net, feeds)
     pending = Counter(value for layer in steps for value in set(layer.bottoms))
     size = {value: 4 * int(np.prod(shape, dtype=np.int64)) for value, shape in shapes.items()}
-    live = sum(size[value] for value in feeds)
-    peak = live
+    given = live = sum(size[value] for value in feeds)
+    peak = given + max(size[value] for value in feeds)
     for layer in steps:
-        live += sum(size.get(value, 0) for value in layer.tops)
-        peak = max(peak, live)
+        tops = [size.get(value, 0) for value in layer.tops]
+        live += sum(tops)
+        peak = max(peak, live + max(tops, default=0))
         for value in set(layer.bottoms):
             pending[value] -= 1
             live -= size.get(value, 0) if not pending[value] else 0
         live -= sum(size.get(value, 0) for value in layer.tops if not pending[value])
-    return peak
+    return given + peak
 
 
 def available_bytes() -> int | None:

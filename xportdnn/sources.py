@@ -6,7 +6,7 @@ layer's own fields give one.
 
 from __future__ import annotations
 
-from xportdnn.decode import as_int
+from xportdnn.decode import as_bool, as_int
 from xportdnn.layers import Shape, Shapes
 from xportdnn.prototxt import Message
 
@@ -28,7 +28,8 @@ def source_shapes(layer_type: str, layer: Message) -> Shapes:
         return (tuple(_number(block, name, 0) for name in ("batch_size", "channels", "height", "width")),)
     if layer_type == "DummyData":
         shapes = _block(layer, "dummy_data_param").messages("shape")
-        return tuple(tuple(as_int(dim, "dim") for dim in shape.all("dim")) for shape in shapes)
+        dims = tuple(tuple(as_int(dim, "dim") for dim in shape.all("dim")) for shape in shapes)
+        return dims * len(layer.all("top")) if len(dims) == 1 else dims  # one shape serves all tops
     size = _size(layer)
     return ((1, _channels(layer), *size),) if size else ()
 
@@ -51,9 +52,9 @@ def _size(layer: Message) -> Shape:
 
 
 def _channels(layer: Message) -> int:
-    gray = _block(layer, "transform_param").string("force_gray") == "true"
-    gray |= _block(layer, "image_data_param").string("is_color") == "false"
-    return 1 if gray else 3
+    gray = any(as_bool(value, "force_gray") for value in _block(layer, "transform_param").all("force_gray"))
+    color = all(as_bool(value, "is_color") for value in _block(layer, "image_data_param").all("is_color"))
+    return 3 if color and not gray else 1
 
 
 def _block(message: Message, name: str) -> Message:

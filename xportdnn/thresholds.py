@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from xportdnn.arithmetic.threshold import levels
 from xportdnn.lazy import np
 from xportdnn.statistics import Statistics
 
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _CANDIDATES = 512
-
-
-def levels(bits: int) -> int:
-    """The largest integer of a signed format without its most negative code: 127 at 8 bits, 31 at 6."""
-    return int(2 ** (bits - 1)) - 1
 
 
 def maximum(statistics: Statistics, bits: int) -> float:

@@ -7,7 +7,9 @@ the convolutions behind them. A file in today's form comes back untouched.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from xportdnn.decode import as_int, as_text
@@ -78,6 +80,7 @@ def upgrade(document: Document) -> Upgraded:
     Raises:
         PrototxtError: generations are mixed, or an old layer cannot be read.
     """
+    document, listed = _apart(document)
     source, root = document
     old = [entry for entry in root.fields if entry.name == "layers"]
     new = [entry for entry in root.fields if entry.name == "layer"]
@@ -87,7 +90,7 @@ def upgrade(document: Document) -> Upgraded:
             "holds two generations of the format, and their order is lost; write all of them as 'layer'"
         )
     edits: list[Edit] = []
-    notes: list[str] = []
+    notes = list(listed)
     header = _header(document)
     if header:
         edits += header
@@ -97,8 +100,35 @@ def upgrade(document: Document) -> Upgraded:
         edits += _v0(document, old) if generation == "V0" else [edit for entry in old for edit in _v1(source, entry)]
         notes.append(f"{source.where(old[0].start)}: {len(old)} {generation} 'layers' entries are now 'layer' entries")
     if not edits:
-        return Upgraded(document, ())
+        return Upgraded(document, tuple(notes))
     return Upgraded(parse(source.edited(edits)), tuple(notes))
+
+
+def _apart(document: Document) -> Upgraded:
+    """Layers that stand in a list, `layer: [{ }, { }]`, as entries of their own, which can be edited one by one."""
+    source = document.source
+    layers = [entry for entry in document.root.fields if entry.name in ("layer", "layers")]
+    edits: list[Edit] = []
+    notes: list[str] = []
+    for (start, end), group in groupby(layers, key=lambda entry: (entry.start, entry.end)):
+        entries = list(group)
+        if len(entries) == 1:
+            continue
+        at = start
+        for entry in entries:
+            newline = source.newline if at > start else ""
+            edits.append(
+                Edit(at, entry.value.start, f"{newline}{_comments(source, at, entry.value.start)}{entry.name} ")
+            )
+            at = entry.value.end
+        edits.append(Edit(at, end, f" {_comments(source, at, end)}".rstrip()))
+        notes.append(f"{source.where(start)}: the list of {len(entries)} layers is now one entry for each")
+    return Upgraded(parse(source.edited(edits)) if edits else document, tuple(notes))
+
+
+def _comments(source: Source, start: int, end: int) -> str:
+    """The comments between two layers of a list, each with its line's end."""
+    return "".join(re.findall(r"#[^\n]*\n", source.text[start:end]))
 
 
 def input_layer(name: str, tops: Sequence[str], shapes: Sequence[Sequence[int]], newline: str) -> str:
@@ -113,7 +143,10 @@ def input_layer(name: str, tops: Sequence[str], shapes: Sequence[Sequence[int]],
 
 
 def _header(document: Document) -> list[Edit]:
-    """Edits that turn `input`, `input_shape` and `input_dim` into Input layers where the first of them stood."""
+    """Edits that turn `input`, `input_shape` and `input_dim` into an Input layer where the first of them stood.
+
+    A header behind layers moves before them, as in Caffe.
+    """
     source, root = document
     fields = [entry for entry in root.fields if entry.name in ("input", "input_shape", "input_dim")]
     names = [_scalar(source, entry) for entry in fields if entry.name == "input"]
@@ -141,17 +174,30 @@ def _header(document: Document) -> list[Edit]:
     taken = {layer.string("name") for layer in (*root.messages("layer"), *root.messages("layers"))}
     # Caffe calls the layer "input" (UpgradeNetInput); where the network has one of that name, the blob's name serves
     name = names[0] if "input" in taken else "input"
-    return _replace(source, fields, input_layer(name, names, shapes, source.newline))
+    text = input_layer(name, names, shapes, source.newline)
+    first = min((entry.start for entry in root.fields if entry.name in ("layer", "layers")), default=fields[0].start)
+    if first < fields[0].start:
+        return [Edit(first, first, text + source.newline), *_without(source, _spans(fields), first)]
+    return _replace(source, fields, text)
 
 
 def _replace(source: Source, fields: Sequence[Field], text: str) -> list[Edit]:
-    """Put `text` where the first field stood and take the others away, with their lines where they have their own."""
-    spans = sorted({(entry.start, entry.end) for entry in fields})  # the values of a list share one span
-    edits = [Edit(*spans[0], text)]
-    for start, end in spans[1:]:
-        start, end = lines_of(source, start, end)
-        edits.append(Edit(max(start, edits[-1].end), end, ""))
-    return edits
+    """Put `text` where the first field stood and take the others away."""
+    spans = _spans(fields)
+    return [Edit(*spans[0], text), *_without(source, spans[1:], spans[0][1])]
+
+
+def _spans(fields: Sequence[Field]) -> list[tuple[int, int]]:
+    """Where the fields stand, in order; the values of a list share one span."""
+    return sorted({(entry.start, entry.end) for entry in fields})
+
+
+def _without(source: Source, spans: Sequence[tuple[int, int]], after: int) -> Iterator[Edit]:
+    """Edits that take spans behind `after` away, with their lines where they have their own."""
+    for span in spans:
+        start, end = lines_of(source, *span)
+        yield Edit(max(start, after), end, "")
+        after = end
 
 
 def _v1(source: Source, entry: Field) -> list[Edit]:

@@ -22,32 +22,34 @@ def assign(net: Net, shapes: Mapping[Value, Shape], model: Caffemodel) -> Weight
     """The blobs of every layer whose shapes are known.
 
     Parameters shared by name (`param { name: "w" }`) use one blob; of several in the file, the last one counts, as in
-    Caffe. Layers whose bottoms have no known shape are only looked up by name.
+    Caffe. Layers whose bottoms have no known shape are not looked up.
 
     Raises:
         WeightsError: every missing layer, wrong blob count and wrong shape, with the probable cause.
     """
     wanted = dict(_wanted(net, shapes))
     owners = _owners(net, wanted)
-    stored = _stored(net, owners, model)
-    problems: list[str] = []
+    stored = _stored(net, owners, wanted, model)
+    problems: list[tuple[Layer, str]] = []
     found: dict[int, tuple[Blob, ...]] = {}
     for layer in net.layers:
         expected = wanted.get(layer.index, ())
-        blobs = [stored.get(owners[layer.index, i]) for i in range(len(expected))]
+        blobs = [_taken(stored, owners[layer.index, i], wanted, shape) for i, shape in enumerate(expected)]
         own = model.names.get(layer.name)
         if own is not None and layer.index in wanted and len(own.blobs) != len(expected):
-            problems.append(f"{net.at(layer)}: {_count(len(own.blobs), len(expected), layer)}")
+            problems.append((layer, _count(len(own.blobs), len(expected), layer)))
         elif expected and any(blob is None for blob in blobs):
-            problems.append(f"{net.at(layer)}: {_missing(layer, own is not None, model)}")
+            problems.append((layer, _missing(layer, own is not None, model)))
         else:
             fitted = [_fit(blob, shape) for blob, shape in zip(blobs, expected, strict=True) if blob is not None]
             for i, (blob, shape) in enumerate(zip(blobs, expected, strict=True)):
                 if blob is not None and fitted[i] is None:
-                    problems.append(f"{net.at(layer)}: {_misfit(i, blob, shape)}")
+                    problems.append((layer, _misfit(i, blob, shape)))
             found[layer.index] = tuple(blob for blob in fitted if blob is not None)
     if problems:
-        raise WeightsError(_headline(net, model, len(problems)), [*problems, *_cause(net, model)])
+        headline = _headline(net, model, len({layer.index for layer, _ in problems}))
+        lines = [f"{net.at(layer)}: {problem}" for layer, problem in problems]
+        raise WeightsError(headline, [*lines, *_cause(net, model)])
     return found
 
 
@@ -84,8 +86,12 @@ def _same_shape(net: Net, layer: Layer, i: int, owner: tuple[int, int], wanted: 
 
 
 def _stored(
-    net: Net, owners: Mapping[tuple[int, int], tuple[int, int]], model: Caffemodel
+    net: Net,
+    owners: Mapping[tuple[int, int], tuple[int, int]],
+    wanted: Mapping[int, Shapes],
+    model: Caffemodel,
 ) -> dict[tuple[int, int], Blob]:
+    """The blob of every owner, in the owner's shape."""
     by_name: dict[str, list[Layer]] = {}
     for layer in net.layers:
         by_name.setdefault(layer.name, []).append(layer)
@@ -93,8 +99,28 @@ def _stored(
     for entry in model.layers:
         for layer in by_name.get(entry.name, ()):
             for i, blob in enumerate(entry.blobs):
-                stored[owners.get((layer.index, i), (layer.index, i))] = blob
+                owner = owners.get((layer.index, i), (layer.index, i))
+                stored[owner] = _moved(blob, _shape(wanted, (layer.index, i)), _shape(wanted, owner))
     return stored
+
+
+def _taken(
+    stored: Mapping[tuple[int, int], Blob], owner: tuple[int, int], wanted: Mapping[int, Shapes], shape: Shape
+) -> Blob | None:
+    blob = stored.get(owner)
+    return None if blob is None else _moved(blob, _shape(wanted, owner), shape)
+
+
+def _shape(wanted: Mapping[int, Shapes], place: tuple[int, int]) -> Shape | None:
+    return next(iter(wanted.get(place[0], ())[place[1] : place[1] + 1]), None)
+
+
+def _moved(blob: Blob, source: Shape | None, target: Shape | None) -> Blob:
+    """A blob between two layers that share it; PERMISSIVE sharing lets them have different shapes."""
+    if source is None or target is None or source == target:
+        return blob
+    fitted = _fit(blob, source)
+    return blob if fitted is None else replace(fitted, shape=target)
 
 
 def _fit(blob: Blob, shape: Shape) -> Blob | None:
@@ -105,9 +131,14 @@ def _fit(blob: Blob, shape: Shape) -> Blob | None:
     return replace(blob, shape=shape, legacy=False) if blob.legacy and blob.shape == padded else None
 
 
+_BIASED = {"Convolution", "Deconvolution", "InnerProduct", "Scale"}
+
+
 def _count(has: int, needs: int, layer: Layer) -> str:
     text = f"the caffemodel has {has} blob(s) for it, {layer.type} here needs {needs}"
-    if has > 2 >= needs and layer.type in ("Convolution", "InnerProduct"):
+    if layer.kind is None or layer.kind.name not in _BIASED:
+        return text
+    if has > 2 >= needs:
         return f"{text}; extra blobs (masks, codebooks) come from a pruning or quantizing fork: export plain weights"
     if has == needs + 1 and needs:
         return f"{text}; the weights have a bias, the prototxt says bias_term: false"

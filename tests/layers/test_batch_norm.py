@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from tests.layers.one_layer import blob, text_of, values
 from tests.layers.weighted import assert_close, assert_images_alone, assert_refused, blob_shapes, opencv, top
-from xportdnn.errors import LayerError
 from xportdnn.layers.batch_norm import KIND
 from xportdnn.prototxt import Message, Source, parse
 
@@ -90,9 +89,12 @@ def layer(params: str) -> Message:
     "params", ["", "param { lr_mult: 0 }", "param { lr_mult: 0.0 } param { lr_mult: 0 decay_mult: 0 }", "param { }"]
 )
 def test_fixed_statistics_are_accepted(params: str) -> None:
-    KIND.refuse(layer(params))
+    assert KIND.doubt(layer(params)) == ""
 
 
-def test_refuses_learned_statistics() -> None:
-    with pytest.raises(LayerError, match="lr_mult of a BatchNorm param must be 0"):
-        KIND.refuse(layer("param { lr_mult: 0 } param { lr_mult: 1 }"))
+def test_three_rates_are_put_right_by_caffe() -> None:
+    assert KIND.doubt(layer("param { lr_mult: 1 } param { lr_mult: 1 } param { lr_mult: 1 }")) == ""
+
+
+def test_doubts_learned_statistics() -> None:
+    assert KIND.doubt(layer("param { lr_mult: 0 } param { lr_mult: 1 }")).startswith("lr_mult of a BatchNorm param")

@@ -44,6 +44,7 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option(
     "--quant_type",
     type=click.Choice([mode.value for mode in Mode], case_sensitive=False),
+    metavar="[Xilinx|DynamicFixed]",
     default=Mode.XILINX.value,
     show_default=True,
     help="Xilinx: thresholds from calibration pictures. DynamicFixed: your own Q.F formats.",

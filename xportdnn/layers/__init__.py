@@ -57,6 +57,11 @@ def accept(layer: Message) -> None:
     """The rule of layers whose text needs no look beyond their parameters."""
 
 
+def no_doubt(layer: Message) -> str:
+    """The same, for settings of the training."""
+    return ""
+
+
 @dataclass(frozen=True)
 class LayerKind(Generic[P]):
     """What is known of one layer type.
@@ -73,6 +78,7 @@ class LayerKind(Generic[P]):
         ties: which blobs the board moves as the same integers through this layer, so that they share one
             threshold: "all" (bottoms and tops), "first" (the first bottom and the tops) or "none".
         refuse: raises `LayerError` for what Caffe refuses in the layer's text outside its own parameter block.
+        doubt: what Caffe refuses in the text although it cannot change the forward; empty if there is nothing.
         channels: weights to a (num_output, k) matrix; each row gives one `th_params`. None: no weight thresholds.
     """
 
@@ -87,6 +93,7 @@ class LayerKind(Generic[P]):
     in_place: bool = True
     ties: Literal["all", "first", "none"] = "none"
     refuse: Callable[[Message], None] = accept
+    doubt: Callable[[Message], str] = no_doubt
     channels: Callable[[P, Array], Array] | None = None
 
 

@@ -61,16 +61,19 @@ def forward(p: Params, bottoms: Arrays, blobs: Arrays) -> Arrays:
     return (top,)
 
 
-def refuse(layer: Message) -> None:
-    """The statistics are no learned parameters.
+def doubt(layer: Message) -> str:
+    """The statistics are no learned parameters: Caffe wants their learning rates to be 0.
+
+    It puts the three rates of older files right by itself (upgrade_proto.cpp, UpgradeNetBatchNorm).
 
     Raises:
-        LayerError: a `param` whose lr_mult is not 0.
+        LayerError: a rate that is no number.
     """
-    for param in layer.messages("param"):
-        for rate in param.all("lr_mult"):
-            if as_float(rate, "lr_mult"):
-                raise LayerError("lr_mult of a BatchNorm param must be 0, its blobs are statistics; set lr_mult: 0")
+    params = layer.messages("param")
+    rates = [as_float(rate, "lr_mult") for param in params for rate in param.all("lr_mult")]
+    if len(params) == 3 or not any(rates):
+        return ""
+    return "lr_mult of a BatchNorm param must be 0, its blobs are statistics; set lr_mult: 0"
 
 
-KIND = LayerKind("BatchNorm", Params, shape, forward, field="batch_norm_param", blobs=blobs, refuse=refuse)
+KIND = LayerKind("BatchNorm", Params, shape, forward, field="batch_norm_param", blobs=blobs, doubt=doubt)

@@ -1,0 +1,80 @@
+"""What a fast rule looks like, and the pieces of work that several of them share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
+
+from xportdnn.layers import Array, Arrays, Shape
+from xportdnn.lazy import np
+
+Run: TypeAlias = Callable[[], None]
+Op: TypeAlias = Callable[[Array, Array], None]
+"""`op(x, out)` changes whole image rows, (rows, width * channels), number by number; `out` may be `x`."""
+
+# Bytes of output that are finished (bias, ReLU, ...) right after they were computed, while they are in the cache.
+BLOCK = 1 << 18
+# The least number of rows that a matrix must have to be worth the packing of the weights that BLAS does every time.
+LEAST_PIXELS = 128
+
+
+class Kernel(Protocol):
+    """The fast rule of one layer for fixed shapes: one image in, one top out.
+
+    Attributes:
+        scratch: how many float32 numbers of working memory it needs.
+    """
+
+    @property
+    def scratch(self) -> int: ...
+
+    def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
+        """The work as a function without arguments, which reads and writes these arrays every time it is called.
+
+        Args:
+            bottoms, top: laid out with the channels last (see `layout`).
+            scratch: flat; its content is of no meaning before and after.
+        """
+        ...
+
+
+def nothing() -> None:
+    """No work."""
+
+
+def blocks(rows: int, row_bytes: int, pixels: int, budget: int = BLOCK) -> Iterator[slice]:
+    """`rows` in stretches of almost equal height.
+
+    Args:
+        row_bytes: what a row takes of the `budget`, in bytes.
+        pixels: of a row; a stretch has at least `LEAST_PIXELS`.
+    """
+    height = max(budget // row_bytes, -(-LEAST_PIXELS // pixels), 1)
+    height = -(-rows // -(-rows // height))
+    return (slice(start, min(start + height, rows)) for start in range(0, rows, height))
+
+
+def pad(x: Array, before: Shape, size: Shape, scratch: Array) -> tuple[Array, Run]:
+    """(height, width, channels) moved by `before` cells into planes of `size`, zero where it leaves them free.
+
+    Returns:
+        (*size, channels) in `scratch`, and the work of filling it. What sticks out is cut off; if there is nothing to
+        fill, a view of `x` and no work.
+    """
+    top, left = before
+    x = x[: max(0, size[0] - top), : max(0, size[1] - left)]
+    if x.shape[:2] == size:
+        return x, nothing
+    planes = scratch[: math.prod(size) * x.shape[2]].reshape(*size, x.shape[2])
+    middle = planes[top : top + len(x)]
+    inside = middle[:, left : left + x.shape[1]]
+    borders = (planes[:top], planes[top + len(x) :], middle[:, :left], middle[:, left + x.shape[1] :])
+    free = [border for border in borders if border.size]
+
+    def fill() -> None:
+        for border in free:
+            border.fill(0)
+        np.copyto(inside, x)
+
+    return planes, fill

@@ -1,0 +1,208 @@
+"""Layers that change every number by itself, as operations on whole image rows that can follow another kernel.
+
+A value per channel is laid out for a whole row of the image, width * channels numbers, so that NumPy's inner loops are
+long whatever the number of channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from xportdnn.engine import layout
+from xportdnn.engine.kernel import Op, Run, blocks
+from xportdnn.layers import Array, Arrays, Shape, clip
+from xportdnn.lazy import np
+from xportdnn.network import Layer
+from xportdnn.shapes import axis_index
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Affine:
+    """(x - mean) * scale + shift for every channel, each (channels,) float64: BatchNorm, Scale, Bias and a row of them.
+
+    The mean is taken off first and by itself: where it is large, nothing of the difference is lost.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+    def then(self, after: Affine) -> Affine:
+        """Both as one."""
+        return Affine(self.mean, self.scale * after.scale, (self.shift - after.mean) * after.scale + after.shift)
+
+    def ops(self, width: int) -> tuple[Op, ...]:
+        """What of it changes anything, for images of this width."""
+        steps = ((np.subtract, self.mean, 0.0), (np.multiply, self.scale, 1.0), (np.add, self.shift, 0.0))
+        return tuple(
+            _row_op(ufunc, channels.astype(np.float32), width)
+            for ufunc, channels, neutral in steps
+            if (channels != neutral).any()
+        )
+
+
+Part: TypeAlias = Union[Affine, Op]
+
+
+def part(layer: Layer, top: Shape, blobs: Arrays) -> Part | None:
+    """A layer as something that can be done to the rows of an image of its top's shape; None if it is not of the sort."""
+    kind, p = layer.kind, layer.params
+    if kind is None or len(layer.bottoms) != 1 or not layout.is_image(top):
+        return None
+    match kind.name:
+        case "ReLU":
+            return _leaky(np.float32(p.negative_slope)) if p.negative_slope else _rectify
+        case "PReLU":
+            return _leaky(blobs[0] if p.channel_shared else np.tile(blobs[0], layout.size(top)[1]))
+        case "ReLU6":
+            return _clip(0.0, 6.0)
+        case "Clip":
+            return _clip(*clip.limits(p))
+        case "BatchNorm" if p.use_global_stats:
+            return _batch_norm(blobs, p.eps)
+        case "Scale" | "Bias" if p.num_axes == 1 and axis_index(top, p.axis) == 1:
+            values = [blob.astype(np.float64) for blob in blobs]
+            scale = values.pop(0) if kind.name == "Scale" else np.ones(top[1])
+            return Affine(np.zeros(top[1]), scale, values.pop(0) if values else np.zeros(top[1]))
+    return None
+
+
+def _batch_norm(blobs: Arrays, eps: float) -> Affine:
+    mean, variance, (count,) = (blob.astype(np.float64) for blob in blobs)
+    factor = 1 / count if count else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Affine(mean * factor, 1 / np.sqrt(variance * factor + eps), np.zeros_like(mean))
+
+
+def merged(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """The same with every run of `Affine`s made one."""
+    found: list[Part] = []
+    for each in parts:
+        if found and isinstance(each, Affine) and isinstance(last := found[-1], Affine):
+            found[-1] = last.then(each)
+        else:
+            found.append(each)
+    return tuple(found)
+
+
+def sequence(parts: Iterable[Part], width: int) -> tuple[Op, ...]:
+    """One after the other, for images of this width."""
+    ops: list[Op] = []
+    for each in merged(parts):
+        ops += each.ops(width) if isinstance(each, Affine) else [each]
+    return tuple(ops)
+
+
+def _row_op(ufunc: np.ufunc, channels: Array, width: int) -> Op:
+    row = np.tile(channels, width)
+
+    def op(x: Array, out: Array) -> None:
+        ufunc(x, row, out=out)
+
+    return op
+
+
+def _same(x: Array, out: Array) -> None:
+    np.copyto(out, x)
+
+
+def _rectify(x: Array, out: Array) -> None:
+    np.maximum(x, 0, out=out)
+
+
+def _leaky(slope: Array | np.float32) -> Op:
+    def op(x: Array, out: Array) -> None:
+        below = np.minimum(x, 0)
+        below *= slope
+        np.maximum(x, 0, out=out)
+        out += below
+
+    return op
+
+
+def _clip(low: float, high: float) -> Op:
+    def op(x: Array, out: Array) -> None:
+        np.clip(x, np.float32(low), np.float32(high), out=out)
+
+    return op
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Operations by themselves; the top may be the bottom's own memory."""
+
+    ops: tuple[Op, ...]
+    scratch: int = 0
+
+    def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
+        source, target = layout.rows(bottoms[0]), layout.rows(top)
+        height, width, channels = layout.size(top.shape)
+        stretches = [(source[rows], target[rows]) for rows in blocks(height, 4 * width * channels, width)]
+        first, *others = self.ops or (_same,)
+
+        def run() -> None:
+            for x, out in stretches:
+                first(x, out)
+                for op in others:
+                    op(out, out)
+
+        return run
+
+
+_OPERATIONS = {"PROD": "multiply", "SUM": "add", "MAX": "maximum"}
+
+
+@dataclass(frozen=True)
+class Eltwise:
+    """Product, sum or maximum of bottoms of one shape, weighted by `coeff` if there are any."""
+
+    operation: str
+    coeff: tuple[float, ...]
+    finish: tuple[Op, ...]
+    scratch: int = 0
+
+    def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
+        height, width, channels = layout.size(top.shape)
+        images = [layout.rows(array) for array in (*bottoms, top)]
+        stretches = [[image[rows] for image in images] for rows in blocks(height, 4 * width * channels, width)]
+        reduce: np.ufunc = getattr(np, _OPERATIONS[self.operation])
+        coeff = [np.float32(c) for c in self.coeff] if self.operation == "SUM" else []
+
+        def run() -> None:
+            for *xs, out in stretches:
+                if coeff:
+                    xs = [c * x for c, x in zip(coeff, xs, strict=True)]
+                reduce(xs[0], xs[1], out=out)
+                for x in xs[2:]:
+                    reduce(out, x, out=out)
+                for op in self.finish:
+                    op(out, out)
+
+        return run
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Bottoms side by side along the channels."""
+
+    scratch: int = 0
+
+    def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
+        target = layout.pixels(top)
+        copies = []
+        start = 0
+        for bottom in bottoms:
+            source = layout.pixels(bottom)
+            copies.append((target[:, start : start + source.shape[1]], source))
+            start += source.shape[1]
+
+        def run() -> None:
+            for part, source in copies:
+                np.copyto(part, source)
+
+        return run

@@ -1,0 +1,123 @@
+"""A network's forward, planned once: which kernels run, in which order, on which memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+from xportdnn.engine import layout
+from xportdnn.engine.kernel import Run, nothing
+from xportdnn.engine.memory import LINE, buffers, place
+from xportdnn.engine.steps import Step, steps
+from xportdnn.execute import forward
+from xportdnn.layers import Array, Arrays, Shape
+from xportdnn.lazy import np
+from xportdnn.network import Net, Value, runnable
+
+
+class Program:
+    """The forward of a network for one image at a time, in memory of its own.
+
+    Only what the observed values depend on is computed. A value that is not observed and that only an element-wise
+    layer reads is never stored: the reader's work is done on every stretch of rows while it is in the cache, and the
+    factors of BatchNorm and Scale go into the weights of the convolution before them. So the observed values agree to
+    the last bit whatever else is observed, but for those factors: behind a BatchNorm or Scale they may differ by
+    rounding.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        weights: Mapping[int, Arrays],
+        shapes: Mapping[Value, Shape],
+        feeds: Collection[Value],
+        observed: Collection[Value],
+    ) -> None:
+        """
+        Args:
+            weights: arrays by layer index (see `execute.load`); those of InnerProduct are kept and read, not copied.
+            shapes: of all values (see `network.infer_shapes`).
+            feeds: the values that `run` will be given.
+            observed: the values that `run` shall yield.
+        """
+        self._net, self._weights, self._shapes = net, weights, shapes
+        self._feeds, self._observed = tuple(feeds), frozenset(observed)
+        self._steps = tuple(steps(runnable(net, self._feeds), weights, shapes, self._observed))
+        self._buffers, spans = buffers(self._steps, shapes, self._feeds)
+        self._offsets, self._size = place(spans)
+        self._bind()
+
+    @property
+    def nbytes(self) -> int:
+        """The working memory, without the weights."""
+        return 4 * self._size
+
+    def twin(self) -> Program:
+        """The same with memory of its own, for another thread."""
+        twin = copy.copy(self)
+        twin._bind()
+        return twin
+
+    def run(self, feeds: Mapping[Value, Array]) -> Iterator[tuple[Value, Array]]:
+        """Compute one image.
+
+        Args:
+            feeds: (1, channels, height, width) or whatever shape the value has; they may lie in memory as they like.
+
+        Yields:
+            Every observed value right after it was computed, read-only and in Caffe's axes, though not in Caffe's
+            order in memory. It is valid until the next one is asked for.
+
+        Raises:
+            LayerError: a reference rule cannot handle the values it got, named with its place.
+        """
+        for value in self._feeds:
+            np.copyto(self._memory[value], feeds[value])
+            if value in self._observed:
+                yield value, self._views[value]
+        for work, seen in self._work:
+            # what leaves the finite range is found by those who read the values
+            with np.errstate(all="ignore"):
+                work()
+            for value in seen:
+                yield value, self._views[value]
+
+    def _bind(self) -> None:
+        """Take memory and lay everything out in it."""
+        memory = np.empty(self._size + LINE, np.float32)
+        memory = memory[-(memory.ctypes.data // memory.itemsize) % LINE :]
+        self._memory = {
+            value: layout.within(memory[self._offsets[buffer] :], self._shapes[value])
+            for value, buffer in self._buffers.items()
+        }
+        self._views = {value: _read_only(array) for value, array in self._memory.items()}
+        self._work: list[tuple[Run, list[Value]]] = []
+        scratches = self._offsets[len(self._offsets) - len(self._steps) :]
+        for step, offset in zip(self._steps, scratches, strict=True):
+            work = self._work_of(step, memory[offset : offset + step.scratch])
+            self._work.append((work, [value for value in step.tops if value in self._observed]))
+
+    def _work_of(self, step: Step, scratch: Array) -> Run:
+        if step.is_alias:
+            return nothing
+        if step.kernel is None:
+            return partial(self._refer, step)
+        return step.kernel.bind(
+            tuple(self._memory[value] for value in step.bottoms), self._memory[step.tops[0]], scratch
+        )
+
+    def _refer(self, step: Step) -> None:
+        """The layer's reference rule, its tops copied to where they belong."""
+        bottoms = tuple(self._views[value] for value in step.bottoms)
+        tops = forward(self._net, step.layer, bottoms, self._weights.get(step.layer.index, ()))
+        for value, top in zip(step.tops, tops, strict=True):
+            if step.loose:
+                self._views[value] = _read_only(top)
+            else:
+                np.copyto(self._memory[value], top)
+
+
+def _read_only(array: Array) -> Array:
+    view = array[...]
+    view.flags.writeable = False
+    return view
