@@ -43,6 +43,7 @@ def convert(
     threshold_method: str = "xilinx",
     scale_classes: ScaleClasses | str = ScaleClasses.BOARD,
     matrix: Matrix | str = Matrix.GUIDE,
+    workers: int | None = None,
     strict: bool = False,
     force: bool = False,
     journal: Journal | None = None,
@@ -73,6 +74,7 @@ def convert(
         threshold_method=threshold_method,
         scale_classes=ScaleClasses(scale_classes),
         matrix=Matrix(matrix),
+        workers=workers,
         strict=strict,
         force=force,
     )

@@ -154,6 +154,8 @@ def _fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int
         tag_at = at
         tag, at = _varint(data, at, end)
         number, wire = tag >> 3, tag & 7
+        if number == 0:
+            raise _DamagedError(f"a field without a number at byte {tag_at}")
         if wire == _BYTES:
             length, at = _varint(data, at, end)
             after = at + length
@@ -166,7 +168,7 @@ def _fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int
             after = at + (4 if wire == _FIXED32 else 8)
         else:
             raise _DamagedError(f"impossible wire type {wire} at byte {tag_at}")
-        if after > end or number == 0:
+        if after > end:
             raise _DamagedError(f"a field at byte {tag_at} runs past its end")
         yield number, wire, at, after
         at = after

@@ -6,7 +6,8 @@ nor any grouping of them can change a threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 
 from xportdnn import scales, statistics
 from xportdnn.errors import CalibrationError
@@ -15,33 +16,76 @@ from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
 from xportdnn.statistics import Statistics
+from xportdnn.workers import Tick, crew
 
 
 def stream(
     net: Net,
     weights: Mapping[int, Arrays],
-    pictures: Iterable[Mapping[Value, Array]],
+    pictures: Sequence[Mapping[Value, Array]],
     classes: Mapping[Value, Value],
     needed: frozenset[Value],
+    tick: Tick = lambda: None,
+    workers: int = 1,
 ) -> dict[Value, Statistics]:
     """The statistics of every needed scale class over all pictures.
 
     Args:
-        pictures: what to feed, one picture at a time.
+        pictures: what to feed, one mapping per picture, made when asked for.
         classes: value -> class (`scales.classes`).
         needed: the classes to observe.
+        tick: called after every picture.
+        workers: processes over which the pictures are dealt out.
 
     Raises:
         CalibrationError: a layer gave NaN or infinity.
     """
-    found: dict[Value, Statistics] = {}
-    for feeds in pictures:
-        for step in run(net, weights, feeds):
-            check_finite(net, step)
-            for value, top in observed(net, step, classes, needed):
-                part = statistics.of(top)
-                found[value] = statistics.merge(found[value], part) if value in found else part
-    return found
+
+    def share(indices: Sequence[int]) -> Share:
+        return Share(net, weights, pictures, indices, classes, needed)
+
+    with crew(share, len(pictures), workers, tick) as shares:
+        return reduce(_merged, shares.call(Share.observe))
+
+
+def _merged(first: Mapping[Value, Statistics], second: Mapping[Value, Statistics]) -> dict[Value, Statistics]:
+    both = {value: statistics.merge(first[value], second[value]) for value in first if value in second}
+    return {**first, **second, **both}
+
+
+class Share:
+    """Some of the pictures."""
+
+    def __init__(
+        self,
+        net: Net,
+        weights: Mapping[int, Arrays],
+        pictures: Sequence[Mapping[Value, Array]],
+        indices: Sequence[int],
+        classes: Mapping[Value, Value],
+        needed: frozenset[Value],
+    ) -> None:
+        self.net, self.weights, self.pictures, self.indices = net, weights, pictures, indices
+        self.classes, self.needed = classes, needed
+        self.position = indices[0]
+        self.tick: Tick = lambda: None
+
+    def observe(self) -> dict[Value, Statistics]:
+        """The statistics of the needed classes over these pictures.
+
+        Raises:
+            CalibrationError: a layer gave NaN or infinity.
+        """
+        found: dict[Value, Statistics] = {}
+        for index in self.indices:
+            self.position = index
+            for step in run(self.net, self.weights, self.pictures[index]):
+                check_finite(self.net, step)
+                for value, top in observed(self.net, step, self.classes, self.needed):
+                    part = statistics.of(top)
+                    found[value] = statistics.merge(found[value], part) if value in found else part
+            self.tick()
+        return found
 
 
 def observed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xportdnn import calibrate, execute, plan, scales, sequential
@@ -19,6 +19,7 @@ from xportdnn.plan import Thresholds
 from xportdnn.sequential import Record
 from xportdnn.statistics import Statistics
 from xportdnn.thresholds import METHODS
+from xportdnn.workers import default_workers
 
 _SAFE = 1.0  # for a blob that holds only zeros: any positive threshold represents them
 _LEAST = 2.0**-126  # the smallest normal float32; less would be read back as zero or lose its digits
@@ -63,16 +64,17 @@ def evidence(options: Options, opened: Opened, pictures: CalibrationSet, journal
     statistics: dict[Value, Statistics] = {}
     records: tuple[Record, ...] = ()
     bits = options.bitwidths.layer_out
+    workers = options.workers or default_workers()
     if options.threshold_method == "xilinx":
         _check_memory(opened, pictures)
         searched = frozenset(value for value, root in classes.items() if root in needed)
         with journal.progress("calibrating", len(layers)) as tick:
-            run = sequential.calibrate(net, weights, list(pictures), options.bitwidths, searched, tick)
+            run = sequential.calibrate(net, weights, pictures, options.bitwidths, searched, tick, workers)
         records = run.records
         found = _by_class(net, run.thresholds, classes, options.scale_classes)
     else:
         with journal.progress("calibrating", len(pictures)) as tick:
-            statistics = calibrate.stream(net, weights, _counted(pictures, tick), classes, needed)
+            statistics = calibrate.stream(net, weights, pictures, classes, needed, tick, workers)
         found = {root: METHODS[options.threshold_method](seen, bits) for root, seen in statistics.items()}
     constant = tuple(root for root, threshold in found.items() if threshold < _LEAST)
     if constant:
@@ -82,12 +84,6 @@ def evidence(options: Options, opened: Opened, pictures: CalibrationSet, journal
     params, dead = _channels(opened, calibrate.per_channel(net, layers, weights), journal)
     values = {value: found[root] for value, root in classes.items() if root in found}
     return Evidence(pictures, classes, statistics, records, Thresholds(values, params), constant, dead)
-
-
-def _counted(pictures: CalibrationSet, tick: Callable[[], None]) -> Iterator[Mapping[Value, Array]]:
-    for feeds in pictures:
-        yield feeds
-        tick()
 
 
 def _by_class(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from xportdnn.layers import Array
 
+    Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
 
@@ -29,30 +30,70 @@ class Found(NamedTuple):
     candidate: int | None
 
 
+class Extent(NamedTuple):
+    """Largest and smallest |x| of a blob, float32, and the number of its values."""
+
+    peak: np.float32
+    least: np.float32
+    elements: int
+
+
+def extent(parts: Sequence[Array]) -> Extent:
+    """The extent of finite float32 arrays together."""
+    magnitudes = [np.abs(part) for part in parts]
+    return Extent(
+        max(part.max() for part in magnitudes),
+        min(part.min() for part in magnitudes),
+        sum(part.size for part in magnitudes),
+    )
+
+
+def joined(extents: Sequence[Extent]) -> Extent:
+    """The extent of all together."""
+    return Extent(
+        max(part.peak for part in extents), min(part.least for part in extents), sum(part.elements for part in extents)
+    )
+
+
+def bins_to_search(seen: Extent, bits: int) -> int | None:
+    """The number of bins of the search; None where the rule takes the maximum without one."""
+    bins = bin_count(seen.peak, seen.least, seen.elements)
+    # with nothing in the first bin the divergence is undefined; that also bounds the bins by sqrt(N) + 2
+    if 2 ** (bits - 1) + 1 > bins or seen.peak == 0 or float(seen.least) >= float(seen.peak) / bins:
+        return None
+    return bins
+
+
+def histogram(parts: Sequence[Array], bins: int, peak: float) -> Counts:
+    """Counts of |x| in equal bins on [0, peak].
+
+    The edges are float64: sums of quantized values lie exactly on bin edges, and float32 edges would move them.
+    """
+    counts = np.zeros(bins, np.int64)
+    for part in parts:
+        counts += np.histogram(np.abs(part, dtype=np.float64), bins, (0.0, peak))[0]
+    return counts
+
+
+def search(seen: Extent, counts: Counts | None, bits: int) -> Found:
+    """The threshold from the extent and the histogram; the maximum where there is none to search."""
+    peak = float(seen.peak)
+    if counts is not None:
+        candidate = best_index(np.cumsum(counts / counts.sum()), 2 ** (bits - 1))
+        if candidate is not None:
+            return Found((candidate + 0.5) * (peak / counts.size), peak, counts.size, candidate)
+    return Found(peak, peak, bin_count(seen.peak, seen.least, seen.elements), None)
+
+
 def threshold(parts: Sequence[Array], bits: int) -> Found:
     """The threshold of a blob at `bits` bits.
 
     Args:
         parts: the blob's finite float32 values for every calibration image, one array each.
     """
-    magnitudes = [np.abs(part).ravel() for part in parts]
-    count = sum(part.size for part in magnitudes)
-    peak = max(part.max() for part in magnitudes)
-    least = min(part.min() for part in magnitudes)
-    bins = bin_count(peak, least, count)
-    max_abs = float(peak)
-    steps = 2 ** (bits - 1)
-    # with nothing in the first bin the divergence is undefined; that also bounds the bins by sqrt(N) + 2
-    if steps + 1 > bins or max_abs == 0 or float(least) >= max_abs / bins:
-        return Found(max_abs, max_abs, bins, None)
-    histogram = np.zeros(bins, np.int64)
-    for part in magnitudes:
-        # edges in float64: sums of quantized values lie exactly on bin edges, and float32 edges would move them
-        histogram += np.histogram(part.astype(np.float64), bins, (0.0, max_abs))[0]
-    index = best_index(np.cumsum(histogram / histogram.sum()), steps)
-    if index is None:
-        return Found(max_abs, max_abs, bins, None)
-    return Found((index + 0.5) * (max_abs / bins), max_abs, bins, index)
+    seen = extent(parts)
+    bins = bins_to_search(seen, bits)
+    return search(seen, None if bins is None else histogram(parts, bins, float(seen.peak)), bits)
 
 
 def bin_count(peak: np.float32, least: np.float32, count: int) -> int:
@@ -65,23 +106,27 @@ def best_index(cumulative: Floats, steps: int) -> int | None:
     """The candidate i in steps + 1 .. B of least divergence, the first of equals; None where it is undefined.
 
     Candidate i keeps the first i bins with all clipped mass in the last of them, squeezes them to `steps` points and
-    stretches them back, both linearly.
+    stretches them back, both linearly. No term (C - Q) log(C / Q) is negative, so a candidate whose clipped bins alone
+    cost more than the best found needs no look; the cost of clipping grows as i falls, hence the order.
     """
     bins = cumulative.size
     if cumulative[0] <= 0:
         return None
     log = np.log2(cumulative)
     # beyond bin i the quantized distribution is 1, so that part of the divergence is a suffix sum
-    tail = np.concatenate((np.cumsum(((cumulative - 1) * log)[::-1])[::-1], [0.0]))
-    divergences = np.empty(bins - steps)
+    clipped = np.concatenate((np.cumsum(((cumulative - 1) * log)[::-1])[::-1], [0.0]))
     points = np.linspace(0.0, 1.0, steps)
     kept = cumulative.copy()
-    for size in range(steps + 1, bins + 1):
+    best, least = bins, math.inf
+    for size in range(bins, steps, -1):
+        if clipped[size] > least:
+            break
         kept[size - 1] = 1.0
         grid = np.linspace(0.0, 1.0, size)
-        squeezed = np.interp(points, grid, kept[:size])
-        quantized = np.interp(grid, points, squeezed)
+        quantized = np.interp(grid, points, np.interp(points, grid, kept[:size]))
         head = cumulative[:size]
-        divergences[size - steps - 1] = np.dot(head - quantized, log[:size] - np.log2(quantized)) + tail[size]
+        divergence = float(np.dot(head - quantized, log[:size] - np.log2(quantized))) + clipped[size]
         kept[size - 1] = cumulative[size - 1]
-    return steps + 1 + int(np.argmin(divergences))
+        if divergence <= least:
+            best, least = size, divergence
+    return best

@@ -202,7 +202,7 @@ class _Builder:
         self.problems: list[str] = []
         self.notes: list[str] = []
         self.doubts: list[tuple[int, str]] = []  # layer index and reason
-        self.named: dict[str, int] = {}  # layer name -> line of the first that has it
+        self.named: dict[str, int] = {}  # layer name -> where the first that has it stands
         self.current: dict[str, Value] = {}  # the newest version of every blob
         self.read: set[Value] = set()
 
@@ -213,9 +213,9 @@ class _Builder:
         where = f'layer "{name}" ({kind_name or "no type"}, line {self.source.line(entry.start)})'
         if not kind_name:
             self.problems.append(f'{where}: has no type; add type: "..."')
-        line = self.named.setdefault(name, self.source.line(entry.start))
-        if line != self.source.line(entry.start):
-            twin = f"{where}: has the name of the layer in line {line}"
+        first = self.named.setdefault(name, entry.start)
+        if first != entry.start:
+            twin = f"{where}: has the name of the layer in line {self.source.line(first)}"
             self.notes.append(f"{self.source.name}: {twin}; the board takes no two layers of one name")
         kind = None if is_source(kind_name) else layers.kind(kind_name)
         index = len(self.layers)

@@ -50,6 +50,7 @@ class Options:
     threshold_method: str = "xilinx"
     scale_classes: ScaleClasses = ScaleClasses.BOARD
     matrix: Matrix = Matrix.GUIDE
+    workers: int | None = None
     strict: bool = False
     force: bool = False
 
@@ -68,6 +69,8 @@ class Options:
                 yield f"--bitwidths {_joined(self.bitwidths)}: the board takes 6 or 8, not {bits}; --force overrides"
         if self.calibration_size < 1:
             yield f"--calibration_size must be at least 1, it is {self.calibration_size}"
+        if self.workers is not None and self.workers < 1:
+            yield f"--workers must be at least 1, it is {self.workers}"
         if self.dims is not None and (len(self.dims) != 3 or min(self.dims) < 1):
             yield f"--dims must be three positive numbers C,H,W, it is {_joined(self.dims)}"
         for name, value in (("raw_scale", self.raw_scale), ("input_scale", self.input_scale)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from xportdnn import folder, images
 from xportdnn.errors import NetworkError
@@ -18,7 +19,7 @@ from xportdnn.transformer import Preprocessing, mean_from, suspicious
 
 
 @dataclass(frozen=True)
-class CalibrationSet:
+class CalibrationSet(Sequence[Mapping[Value, Array]]):
     """The chosen pictures and what is done to them.
 
     Attributes:
@@ -34,10 +35,17 @@ class CalibrationSet:
     def __len__(self) -> int:
         return len(self.choice.pictures)
 
-    def __iter__(self) -> Iterator[dict[Value, Array]]:
-        """What to feed, one picture at a time, as (1, C, H, W)."""
-        for picture in self.choice.pictures:
-            yield {self.target: self.load(picture.path)[np.newaxis]}
+    @overload
+    def __getitem__(self, index: int) -> dict[Value, Array]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[Value, Array]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[Value, Array] | list[dict[Value, Array]]:
+        """What to feed for a picture, read when asked for: (1, C, H, W)."""
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return {self.target: self.load(self.choice.pictures[index].path)[np.newaxis]}
 
     def load(self, path: Path) -> Array:
         """One picture as the network gets it, (C, H, W)."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xportdnn import klj, scales
 from xportdnn.arithmetic.rounding import half_even
@@ -23,6 +23,10 @@ from xportdnn.execute import Step, forward
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
+from xportdnn.workers import Crew, Tick, crew
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Record(NamedTuple):
@@ -41,6 +45,91 @@ class Outcome(NamedTuple):
     thresholds: Mapping[Value, float]
 
 
+def calibrate(
+    net: Net,
+    weights: Mapping[int, Arrays],
+    pictures: Sequence[Mapping[Value, Array]],
+    bits: Triple,
+    searched: frozenset[Value],
+    tick: Tick = lambda: None,
+    workers: int = 1,
+) -> Outcome:
+    """The thresholds of every layer in order.
+
+    Args:
+        pictures: what to feed, one mapping per image.
+        searched: values for which a threshold is wanted.
+        tick: called after every layer.
+        workers: processes over which the pictures are dealt out.
+
+    Raises:
+        CalibrationError: a layer gave NaN or infinity.
+    """
+    fed = sorted(pictures[0])
+
+    def share(indices: Sequence[int]) -> Share:
+        return Share(net, weights, [pictures[index] for index in indices], indices, bits)
+
+    with crew(share, len(pictures), workers, lambda: None) as shares:
+        rule = _Rule(shares, bits.layer_out, searched)
+        records = [rule.input(net.layers[value.writer], value) for value in fed]
+        for layer in runnable(net, fed):
+            records.append(rule.layer(layer))
+            tick()
+    return Outcome(tuple(records), rule.thresholds)
+
+
+class _Rule:
+    """The rule itself: what is quantized with which threshold, layer by layer, on all shares of the pictures."""
+
+    def __init__(self, shares: Crew[Share], bits: int, searched: frozenset[Value]) -> None:
+        self.shares, self.bits, self.searched = shares, bits, searched
+        self.thresholds: dict[Value, float] = {}
+
+    def input(self, layer: Layer, value: Value) -> Record:
+        found = self._search(value)
+        return Record(layer, None, found.threshold if found else None, found)
+
+    def layer(self, layer: Layer) -> Record:
+        assert layer.kind is not None
+        th_in = self.thresholds.get(layer.bottoms[0]) if layer.bottoms else None
+        passed: float | None = None
+        if layer.kind.name in ("Convolution", "Deconvolution"):
+            self._quantize(layer.bottoms[0], th_in)
+        elif layer.kind.name == "Eltwise":
+            inputs = {value: self.thresholds.get(value) for value in layer.bottoms}
+            th_in = passed = max((threshold for threshold in inputs.values() if threshold is not None), default=None)
+            for value, own in inputs.items():
+                if not self.shares.call(Share.is_quantized, value)[0]:
+                    self._quantize(value, own)
+                    self._quantize(value, th_in)
+        elif layer.kind.name == "Pooling" or (scales.copied(layer) and layer.kind.name != "Concat"):
+            passed = th_in
+        self.shares.call(Share.forward, layer.index)
+        found = None
+        for value in layer.tops:
+            if passed is not None:
+                self.thresholds[value] = passed
+            else:
+                found = found or self._search(value)
+        self.shares.call(Share.release, layer.index)
+        return Record(layer, th_in, self.thresholds.get(layer.tops[0]) if layer.tops else None, found)
+
+    def _search(self, value: Value) -> klj.Found | None:
+        if value not in self.searched:
+            return None
+        seen = klj.joined(self.shares.call(Share.extent, value))
+        bins = klj.bins_to_search(seen, self.bits)
+        parts = [] if bins is None else self.shares.call(Share.histogram, value, bins, float(seen.peak))
+        found = klj.search(seen, np.sum(parts, axis=0) if parts else None, self.bits)
+        self.thresholds[value] = found.threshold
+        return found
+
+    def _quantize(self, value: Value, threshold: float | None) -> None:
+        if threshold is not None:
+            self.shares.call(Share.quantize, value, threshold)
+
+
 @dataclass
 class _Memory:
     """One stretch of memory, shared by blobs that alias each other; `quantized` until a layer writes it anew."""
@@ -55,128 +144,84 @@ class _Blob(NamedTuple):
     arrays: list[Array]
 
 
-def calibrate(
-    net: Net,
-    weights: Mapping[int, Arrays],
-    pictures: Sequence[Mapping[Value, Array]],
-    bits: Triple,
-    searched: frozenset[Value],
-    tick: Callable[[], None] = lambda: None,
-) -> Outcome:
-    """The thresholds of every layer in order.
+class Share:
+    """Some of the pictures, with the blobs of theirs that are still needed."""
 
-    Args:
-        pictures: what to feed, one mapping per image; the arrays are overwritten.
-        searched: values for which a threshold is wanted.
-        tick: called after every layer.
+    def __init__(
+        self,
+        net: Net,
+        weights: Mapping[int, Arrays],
+        pictures: Sequence[Mapping[Value, Array]],
+        indices: Sequence[int],
+        bits: Triple,
+    ) -> None:
+        self.net, self.weights, self.indices, self.bits = net, weights, indices, bits
+        self.position = indices[0]
+        self.tick: Tick = lambda: None
+        self.pending = Counter(value for layer in runnable(net, pictures[0]) for value in set(layer.bottoms))
+        self.blobs = {
+            value: _Blob(_Memory(), [np.array(feeds[value], np.float32) for feeds in pictures]) for value in pictures[0]
+        }
 
-    Raises:
-        CalibrationError: a layer gave NaN or infinity.
-    """
-    run = _Run(net, weights, bits, searched)
-    records = list(run.inputs(pictures))
-    for layer in runnable(net, pictures[0]):
-        records.append(run.layer(layer))
-        tick()
-    return Outcome(tuple(records), run.thresholds)
+    def extent(self, value: Value) -> klj.Extent:
+        """The extent of a blob over these pictures."""
+        return klj.extent(self.blobs[value].arrays)
 
+    def histogram(self, value: Value, bins: int, peak: float) -> NDArray[np.int64]:
+        """The histogram of a blob over these pictures."""
+        return klj.histogram(self.blobs[value].arrays, bins, peak)
 
-class _Run:
-    """The blobs that are still needed, and the threshold of every value so far."""
+    def is_quantized(self, value: Value) -> bool:
+        """Whether a layer has quantized this memory since it was written."""
+        return self.blobs[value].memory.quantized
 
-    def __init__(self, net: Net, weights: Mapping[int, Arrays], bits: Triple, searched: frozenset[Value]) -> None:
-        self.net, self.weights, self.bits, self.searched = net, weights, bits, searched
-        self.blobs: dict[Value, _Blob] = {}
-        self.thresholds: dict[Value, float] = {}
-        self.pending: Counter[Value] = Counter()
+    def quantize(self, value: Value, threshold: float) -> None:
+        """Quantize a blob in its own memory, which aliasing blobs see too."""
+        blob = self.blobs[value]
+        for array in blob.arrays:
+            array[...] = trim(array, np.float32(threshold), self.bits.layer_out, half_even)
+        blob.memory.quantized = True
 
-    def inputs(self, pictures: Sequence[Mapping[Value, Array]]) -> Iterator[Record]:
-        for layer in runnable(self.net, pictures[0]):
-            self.pending.update(set(layer.bottoms))
-        for value in pictures[0]:
-            layer = self.net.layers[value.writer]
-            arrays = [np.array(feeds[value], np.float32) for feeds in pictures]
-            self.blobs[value] = _Blob(_Memory(), arrays)
-            found = self._search(value)
-            yield Record(layer, None, found.threshold if found else None, found)
+    def forward(self, index: int) -> None:
+        """Run a layer on these pictures, the weights of convolutions quantized.
 
-    def layer(self, layer: Layer) -> Record:
-        assert layer.kind is not None
-        name = layer.kind.name
-        th_in = self.thresholds.get(layer.bottoms[0]) if layer.bottoms else None
-        blobs = self.weights.get(layer.index, ())
-        passed: float | None = None
-        if name in ("Convolution", "Deconvolution"):
-            self._quantize(layer.bottoms[0], th_in)
-            blobs = (self._quantized_weights(layer, blobs[0]), *blobs[1:])
-        elif name == "Eltwise":
-            inputs = [self.thresholds.get(value) for value in layer.bottoms]
-            th_in = passed = max((th for th in inputs if th is not None), default=None)
-            for value, own in dict(zip(layer.bottoms, inputs, strict=True)).items():
-                if not self.blobs[value].memory.quantized:
-                    self._quantize(value, own)
-                    self._quantize(value, th_in)
-        elif (scales.copied(layer) and name != "Concat") or name == "Pooling":
-            passed = th_in
-        self._forward(layer, blobs)
-        found = None
-        for value in layer.tops:
-            if passed is not None:
-                self.thresholds[value] = passed
-            elif (searched := self._search(value)) and found is None:
-                found = searched
-        th_out = self.thresholds.get(layer.tops[0]) if layer.tops else None
-        self._release(layer)
-        return Record(layer, th_in, th_out, found)
-
-    def _forward(self, layer: Layer, blobs: Arrays) -> None:
+        Raises:
+            CalibrationError: NaN or infinity in a top.
+        """
+        layer = self.net.layers[index]
+        blobs = self.weights.get(index, ())
+        if layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution"):
+            blobs = (quantized_weights(layer, blobs[0], self.bits.params), *blobs[1:])
         bottoms = [self.blobs[value] for value in layer.bottoms]
-        images = len(bottoms[0].arrays) if bottoms else len(next(iter(self.blobs.values())).arrays)
         tops: list[list[Array]] = [[] for _ in layer.tops]
-        for image in range(images):
-            arrays = forward(self.net, layer, tuple(blob.arrays[image] for blob in bottoms), blobs)
+        for at, index in enumerate(self.indices):
+            self.position = index
+            arrays = forward(self.net, layer, tuple(blob.arrays[at] for blob in bottoms), blobs)
             check_finite(self.net, Step(layer, arrays))
             for top, array in zip(tops, arrays, strict=True):
                 top.append(array)
         for value, top in zip(layer.tops, tops, strict=True):
-            shared = next((b.memory for b in bottoms if np.shares_memory(b.arrays[0], top[0])), None)
+            shared = next((blob.memory for blob in bottoms if np.shares_memory(blob.arrays[0], top[0])), None)
             self.blobs[value] = _Blob(shared or _Memory(), top)
 
-    def _search(self, value: Value) -> klj.Found | None:
-        if value not in self.searched:
-            return None
-        found = klj.threshold(self.blobs[value].arrays, self.bits.layer_out)
-        self.thresholds[value] = found.threshold
-        return found
-
-    def _quantize(self, value: Value, threshold: float | None) -> None:
-        """Quantize a blob in its own memory, which aliasing blobs see too."""
-        if threshold is None:
-            return
-        blob = self.blobs[value]
-        for array in blob.arrays:
-            array[...] = trim(array, threshold, self.bits.layer_out, half_even)
-        blob.memory.quantized = True
-
-    def _quantized_weights(self, layer: Layer, weight: Array) -> Array:
-        assert layer.kind is not None
-        assert layer.kind.channels is not None
-        rows = layer.kind.channels(layer.params, weight)
-        if (
-            layer.kind.name == "Deconvolution"
-        ):  # rows are regrouped there: quantize with the threshold put back in place
-            return _deconvolution_weights(layer, weight, np.abs(rows).max(axis=1), self.bits.params)
-        peaks = np.abs(rows).max(axis=1).reshape(-1, *(1,) * (weight.ndim - 1))
-        return trim(weight, peaks, self.bits.params, half_even)
-
-    def _release(self, layer: Layer) -> None:
+    def release(self, index: int) -> None:
+        """Drop what no later layer reads."""
+        layer = self.net.layers[index]
         for value in set(layer.bottoms):
             self.pending[value] -= 1
+        for value in {*layer.bottoms, *layer.tops}:
             if not self.pending[value]:
-                del self.blobs[value]
-        for value in layer.tops:
-            if not self.pending[value]:
-                del self.blobs[value]
+                self.blobs.pop(value, None)
+
+
+def quantized_weights(layer: Layer, weight: Array, bits: int) -> Array:
+    """A convolution's weights, every output channel quantized with its largest |w|."""
+    assert layer.kind is not None
+    assert layer.kind.channels is not None
+    peaks = np.abs(layer.kind.channels(layer.params, weight)).max(axis=1)
+    if layer.kind.name == "Deconvolution":
+        return _deconvolution_weights(layer, weight, peaks, bits)
+    return trim(weight, peaks.reshape(-1, *(1,) * (weight.ndim - 1)), bits, half_even)
 
 
 def _deconvolution_weights(layer: Layer, weight: Array, peaks: Array, bits: int) -> Array:

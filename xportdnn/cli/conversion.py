@@ -131,6 +131,7 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
     callback=_list_layers,
     help="Print both tables and leave.",
 )
+@click.option("--workers", type=int, metavar="N", help="Processes to calibrate with.  [default: the cores]")
 @click.option("--strict", is_flag=True, help="A layer type without a rule is an error.")
 @click.option("--force", is_flag=True, help="Allow bit-widths that the board does not take.")
 @click.option("--json", "json_file", metavar="FILE", help="Write everything decided as JSON; - for standard output.")
