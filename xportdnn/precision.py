@@ -1,0 +1,98 @@
+"""The fixed-point formats that a converted prototxt holds: `precision_param`, or Ristretto's `quantization_param`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xportdnn.choices import Mode
+from xportdnn.decode import decode, enum
+from xportdnn.errors import LayerError, NetworkError
+from xportdnn.network import Layer, Net
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One layer's block; None and () where a field is absent (CHaiDNN caffe.proto, PrecisionParameter)."""
+
+    quant_type: str = Mode.DYNAMIC_FIXED.value
+    bw_layer_in: int | None = None
+    bw_layer_out: int | None = None
+    bw_params: int | None = None
+    fl_layer_in: int | None = None
+    fl_layer_out: int | None = None
+    fl_params: int | None = None
+    batchnorm_mean_fl: int | None = None
+    batchnorm_variance_fl: int | None = None
+    batchnorm_mean_bw: int | None = None
+    batchnorm_variance_bw: int | None = None
+    scale_gamma_fl: int | None = None
+    scale_beta_fl: int | None = None
+    scale_gamma_bw: int | None = None
+    scale_beta_bw: int | None = None
+    scale_gamma_by_std_fl: int | None = None
+    scale_gamma_by_std_bw: int | None = None
+    th_layer_in: float | None = None
+    th_layer_out: float | None = None
+    th_params: tuple[float, ...] = ()
+
+    @property
+    def mode(self) -> Mode:
+        """Xilinx where the block says so or, as in the blocks of Input and ReLU, holds thresholds only."""
+        if self.th_layer_in is not None or self.th_layer_out is not None:
+            return Mode.XILINX
+        return Mode(self.quant_type)
+
+
+@dataclass(frozen=True)
+class Ristretto:
+    """Ristretto's block, with the defaults of its caffe.proto (QuantizationParameter)."""
+
+    precision: str = enum("DYNAMIC_FIXED_POINT", "MINIFLOAT", "INTEGER_POWER_OF_2_WEIGHTS")
+    rounding_scheme: str = enum("NEAREST", "STOCHASTIC")
+    bw_layer_in: int = 32
+    bw_layer_out: int = 32
+    bw_params: int = 32
+    fl_layer_in: int = 16
+    fl_layer_out: int = 16
+    fl_params: int = 16
+    mant_bits: int = 23
+    exp_bits: int = 8
+    exp_min: int = -8
+    exp_max: int = -1
+
+
+def read(net: Net) -> dict[int, Precision | Ristretto]:
+    """Layer index -> its formats. `...Ristretto` layers without a block have Ristretto's defaults.
+
+    Raises:
+        NetworkError: blocks that cannot be read, all at once.
+    """
+    found: dict[int, Precision | Ristretto] = {}
+    problems: list[str] = []
+    for layer in net.layers:
+        try:
+            block = _block(layer)
+        except LayerError as error:
+            problems.append(f"{net.at(layer)}: {error}")
+            continue
+        if block is not None:
+            found[layer.index] = block
+    if problems:
+        raise NetworkError(f"{net.source.name}: formats that cannot be read:", problems)
+    return found
+
+
+def _block(layer: Layer) -> Precision | Ristretto | None:
+    for name, kind in (("precision_param", Precision), ("quantization_param", Ristretto)):
+        blocks = layer.message.messages(name)
+        if len(blocks) > 1:
+            raise LayerError(f"{name} is given {len(blocks)} times; keep one")
+        if blocks:
+            return decode(blocks[0], kind)
+    return Ristretto() if layer.type.endswith("Ristretto") else None
+
+
+def modes(formats: Mapping[int, Precision | Ristretto]) -> frozenset[str]:
+    """The modes that occur: "Xilinx", "DynamicFixed", "Ristretto"."""
+    return frozenset(block.mode.value if isinstance(block, Precision) else "Ristretto" for block in formats.values())
