@@ -84,12 +84,14 @@ def read(net: Net) -> dict[int, Precision | Ristretto]:
 
 
 def _block(layer: Layer) -> Precision | Ristretto | None:
-    for name, kind in (("precision_param", Precision), ("quantization_param", Ristretto)):
-        blocks = layer.message.messages(name)
+    ours, theirs = layer.message.messages("precision_param"), layer.message.messages("quantization_param")
+    for name, blocks in (("precision_param", ours), ("quantization_param", theirs)):
         if len(blocks) > 1:
             raise LayerError(f"{name} is given {len(blocks)} times; keep one")
-        if blocks:
-            return decode(blocks[0], kind)
+    if ours:
+        return decode(ours[0], Precision)
+    if theirs:
+        return decode(theirs[0], Ristretto)
     return Ristretto() if layer.type.endswith("Ristretto") else None
 
 
