@@ -36,7 +36,7 @@ def _names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 def plan(nets: Sequence[str], only: Sequence[str]) -> Iterator[_Figure]:
     """What to measure; the figures of one network take the last of `nets` where theirs is not among them."""
-    loaded, large = (name if name in nets else nets[-1] for name in ("resnet50", "vgg16"))
+    loaded, large, small = (name if name in nets else nets[-1] for name in ("resnet50", "vgg16", "squeezenet"))
     for name in nets:
         if "job" in only:
             yield partial(figures.job, name)
@@ -45,15 +45,15 @@ def plan(nets: Sequence[str], only: Sequence[str]) -> Iterator[_Figure]:
     if "opening" in only:
         yield partial(figures.opening, loaded)
     if "memory" in only:
-        yield partial(figures.memory, large, "tiny")
+        yield partial(figures.memory, large, small)
     if "startup" in only:
         yield partial(figures.startup, loaded)
 
 
 def circumstances() -> Iterator[str]:
     """What the figures depend on beside the code."""
-    yield f"{date.today()}, {os.cpu_count()} x {_processor()}, Python {platform.python_version()}, NumPy {np.__version__}"
-    for package in ("onnxruntime", "opencv-python-headless", "protobuf"):
+    yield f"{date.today()}, {os.cpu_count()} x {_processor()}, Python {platform.python_version()}"
+    for package in ("numpy", "onnxruntime", "opencv-python-headless", "protobuf"):
         try:
             yield f"{package} {version(package)}"
         except PackageNotFoundError:
@@ -87,7 +87,7 @@ def _blas() -> str:
 @click.command(context_settings={"show_default": True})
 @click.option("--nets", type=_names(tuple(NETS)), default=",".join(MEASURED), metavar="NAME,...", help="Networks.")
 @click.option("--only", type=_names(FIGURES), default=",".join(FIGURES), metavar="FIGURE,...", help="What to measure.")
-@click.option("--rounds", type=click.IntRange(1), default=7, help="Turns of each arm; brief work gets three times as many.")
+@click.option("--rounds", type=click.IntRange(1), default=7, help="Turns of each arm; three times as many if brief.")
 @click.option("--images", type=click.IntRange(2), default=8, help="Images of a turn.")
 @click.option("--patience", type=float, default=5.0, help="Seconds to wait for a quiet machine before each turn.")
 def main(nets: tuple[str, ...], only: tuple[str, ...], rounds: int, images: int, patience: float) -> None:

@@ -14,7 +14,7 @@ from benchmarks.measure import Work
 from benchmarks.weights import Stored, noise, stored
 from xportdnn import calibrate, execute, plan, scales, statistics
 from xportdnn.choices import Matrix, ScaleClasses
-from xportdnn.execute import Step
+from xportdnn.engine import Program
 from xportdnn.journal import Journal
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
@@ -77,21 +77,13 @@ def case(name: str, images: int) -> Case:
 
 
 def ours(case: Case, wanted: Values) -> Forward:
-    """xportdnn's own forward."""
-
-    def forward(image: Array) -> Iterator[tuple[Value, Array]]:
-        for step in execute.run(case.net, case.weights, {case.source: image}):
-            yield from _wanted(step, wanted)
-
-    return forward
-
-
-def _wanted(step: Step, wanted: Values) -> Iterator[tuple[Value, Array]]:
-    return ((value, top) for value, top in zip(step.layer.tops, step.tops, strict=True) if value in wanted)
+    """The forward that xportdnn calibrates with."""
+    program = Program(case.net, case.weights, case.shapes, case.net.inputs, wanted)
+    return lambda image: program.run({case.source: image})
 
 
 def onnxruntime(case: Case, wanted: Values, model: bytes) -> Forward:
-    """onnxruntime, which writes the wanted values into the same arrays for every image.
+    """onnxruntime; binding its outputs to arrays of ours was no faster than letting it allocate them.
 
     Args:
         model: the graph whose outputs are the wanted values, but for the input.
@@ -104,17 +96,12 @@ def onnxruntime(case: Case, wanted: Values, model: bytes) -> Forward:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    tops = {value: np.empty_like(array) for value, array in wanted.items() if value != case.source}
-    binding = session.io_binding()
-    for value, top in tops.items():
-        binding.bind_output(name_of(value), "cpu", 0, np.float32, top.shape, top.ctypes.data)
+    computed = {value: name_of(value) for value in wanted if value != case.source}
 
     def forward(image: Array) -> Iterator[tuple[Value, Array]]:
-        binding.bind_cpu_input(name_of(case.source), image)
-        session.run_with_iobinding(binding)
         if case.source in wanted:
             yield case.source, image
-        yield from tops.items()
+        yield from zip(computed, session.run([*computed.values()], {name_of(case.source): image}), strict=True)
 
     return forward
 
@@ -129,7 +116,7 @@ def opencv(case: Case, wanted: Values) -> Forward:
 
     def forward(image: Array) -> Iterator[tuple[Value, Array]]:
         net.setInput(image)
-        yield output, net.forward()
+        yield output, np.asarray(net.forward(), np.float32)
 
     return forward
 
@@ -162,7 +149,7 @@ def forward_only(forward: Forward, images: Array) -> Work:
 def prepared(
     build: Callable[[], Forward], tolerance: float, *, use: Use, case: Case, wanted: Values
 ) -> Callable[[int, int], Work]:
-    """The `prepare` of a `measure.Arm`: every worker builds the forward, checks it and takes its share of the images."""
+    """The `prepare` of an arm: every worker builds the forward, checks it and takes its share of the images."""
 
     def prepare(index: int, workers: int) -> Work:
         forward = build()

@@ -6,7 +6,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,29 +53,22 @@ class Effort(NamedTuple):
 def job(name: str, effort: Effort) -> Iterator[Row]:
     """Forward and full histograms of all blobs that calibration observes."""
     case = arms.case(name, effort.images)
-    yield from _against("job", case, case.observed, arms.job, {"onnxruntime": _onnxruntime}, effort)
+    yield from _against("job", case, case.observed, arms.job, ["onnxruntime"], effort)
 
 
 def forward(name: str, effort: Effort) -> Iterator[Row]:
     """The forward alone, to the network's output."""
     case = arms.case(name, effort.images)
-    peers = {"OpenCV": _opencv, "onnxruntime": _onnxruntime}
-    yield from _against("forward", case, case.outputs, arms.forward_only, peers, effort)
+    yield from _against("forward", case, case.outputs, arms.forward_only, ["OpenCV", "onnxruntime"], effort)
 
 
-_Peer: TypeAlias = Callable[[Case, Values], Callable[[], Forward]]
-_PACKAGES = {"OpenCV": ("cv2",), "onnxruntime": ("onnx", "onnxruntime")}
-
-
-def _against(
-    figure: str, case: Case, wanted: Values, use: Use, peers: Mapping[str, _Peer], effort: Effort
-) -> Iterator[Row]:
-    absent = {peer: [package for package in _PACKAGES[peer] if find_spec(package) is None] for peer in peers}
+def _against(figure: str, case: Case, wanted: Values, use: Use, peers: Sequence[str], effort: Effort) -> Iterator[Row]:
+    absent = {peer: [package for package in PEERS[peer].packages if find_spec(package) is None] for peer in peers}
     arm = partial(arms.prepared, use=use, case=case, wanted=wanted)
     contest = [Arm(_OURS, arm(partial(arms.ours, case, wanted), arms.OURS_TOLERANCE), _WORKERS)]
-    for peer, build in peers.items():
+    for peer in peers:
         if not absent[peer]:
-            contest.append(Arm(peer, arm(build(case, wanted), arms.PEERS_TOLERANCE), _WORKERS))
+            contest.append(Arm(peer, arm(PEERS[peer].build(case, wanted), arms.PEERS_TOLERANCE), _WORKERS))
     measured = interleaved(contest, effort.rounds, effort.patience)
     each = {name: f"{seconds / effort.images * 1e3:.2f}" for name, seconds in measured.seconds.items()}
     for peer in peers:
@@ -98,6 +91,21 @@ def _onnxruntime(case: Case, wanted: Values) -> Callable[[], Forward]:
 
 def _opencv(case: Case, wanted: Values) -> Callable[[], Forward]:
     return partial(arms.opencv, case, wanted)
+
+
+class Peer(NamedTuple):
+    """Another program that can run the networks.
+
+    Attributes:
+        packages: what must be installed.
+        build: makes, before the workers are forked, what builds the forward in each of them.
+    """
+
+    packages: tuple[str, ...]
+    build: Callable[[Case, Values], Callable[[], Forward]]
+
+
+PEERS = {"OpenCV": Peer(("cv2",), _opencv), "onnxruntime": Peer(("onnx", "onnxruntime"), _onnxruntime)}
 
 
 def opening(name: str, effort: Effort) -> Iterator[Row]:
@@ -141,7 +149,7 @@ def startup(name: str, effort: Effort) -> Iterator[Row]:
         commands = {
             bare: [sys.executable, "-c", "pass"],
             "xportdnn --help": [*_xportdnn(), "--help"],
-            "DynamicFixed": _conversion(name, Path(folder), "--quant_type", "DynamicFixed"),
+            "DynamicFixed": _conversion(name, Path(folder), "--quant_type=DynamicFixed"),
         }
         contest = [Arm(title, _repeated(command)) for title, command in commands.items()]
         measured = interleaved(contest, _BRIEF * effort.rounds, effort.patience)
@@ -181,8 +189,9 @@ def _draw(folder: Path, count: int) -> None:
 
 def _peak(name: str, pictures: Path, count: int) -> float:
     """MB of a streaming calibration."""
-    options = ("--threshold_method", "mse", "--calibration_directory", str(pictures), "--calibration_size", str(count))
-    return processes.peak_memory(_conversion(name, pictures, *options)) / 2**20
+    options = {"threshold_method": "mse", "calibration_directory": pictures, "calibration_size": count}
+    arguments = (f"--{option}={value}" for option, value in options.items())
+    return processes.peak_memory(_conversion(name, pictures, *arguments, f"--workers={_WORKERS}")) / 2**20
 
 
 def _conversion(name: str, folder: Path, *options: str) -> list[str]:

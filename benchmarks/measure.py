@@ -51,7 +51,7 @@ class Measured(NamedTuple):
 
     @property
     def disturbed(self) -> str:
-        """"3 of 14": how often the machine was not quiet."""
+        """How often the machine was not quiet, in words."""
         return f"{self.unquiet} of {self.turns}"
 
     def ratio(self, first: str, second: str) -> float:

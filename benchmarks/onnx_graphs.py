@@ -7,13 +7,16 @@ or a single one for both where nobody wants the value between them, which onnxru
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from xportdnn.layers import Array, Arrays, Shape, convolution, pooling
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _OPSET = 17
 
@@ -44,7 +47,7 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
 
 
-def _typed(value: Value, shapes: Mapping[Value, Shape]) -> object:
+def _typed(value: Value, shapes: Mapping[Value, Shape]) -> ValueInfoProto:
     return helper.make_tensor_value_info(name_of(value), TensorProto.FLOAT, shapes[value])
 
 
@@ -68,11 +71,11 @@ class _Builder:
             raise ValueError(f"{self.net.at(layer)}: no ONNX form of {layer.kind.name}")
         rule(self, layer)
 
-    def node(self, layer: Layer, operator: str, *extra: str, bottom: str = "", **attributes: object) -> None:
+    def node(self, layer: Layer, operator: str, *extra: str, bottom: str = "", **attributes: Any) -> None:
         """A node from the layer's bottoms, or from `bottom`, and `extra` inputs to its first top."""
         inputs = [bottom] if bottom else [name_of(value) for value in layer.bottoms]
         self.nodes.append(
-            helper.make_node(operator, [*inputs, *extra], [name_of(layer.tops[0])], layer.name, **attributes)
+            helper.make_node(operator, [*inputs, *extra], [name_of(layer.tops[0])], name=layer.name, **attributes)
         )
 
     def constant(self, layer: Layer, label: str, array: Array) -> str:
@@ -144,10 +147,11 @@ def _affine(graph: _Builder, layer: Layer) -> None:
 def _absorbed(graph: _Builder, value: Value) -> bool:
     """Whether a Scale computes this BatchNorm's value by the way."""
     writer, readers = graph.net.layers[value.writer], graph.net.readers.get(value, ())
-    return writer.type == "BatchNorm" and [reader.type for reader in readers] == ["Scale"] and value not in graph.outputs
+    types = [layer.type for layer in (writer, *readers)]
+    return types == ["BatchNorm", "Scale"] and value not in graph.outputs
 
 
-def _factor_shift(graph: _Builder, layer: Layer) -> tuple[Array, Array]:
+def _factor_shift(graph: _Builder, layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The layer as x * factor + shift for each channel, float64."""
     blobs = [blob.astype(np.float64) for blob in graph.weights[layer.index]]
     if layer.type == "Scale":

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_INTERVAL = 0.01  # seconds between two looks at a process's memory
-_SILENT = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+_INTERVAL = 0.002  # seconds between two looks at a process's memory
 
 
 def run(command: Sequence[str]) -> None:
@@ -46,7 +45,8 @@ def peak_memory(command: Sequence[str]) -> int:
 
 
 def _start(command: Sequence[str]) -> int:
-    return os.posix_spawn(command[0], command, os.environ, file_actions=_SILENT)
+    silent = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+    return os.posix_spawn(command[0], list(command), os.environ, file_actions=[silent])
 
 
 def _check(command: Sequence[str], status: int) -> None:

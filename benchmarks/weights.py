@@ -1,8 +1,7 @@
 """Random weights that keep a network's values near 1, and the cache in which prototxts and caffemodels lie.
 
-Convolutions and InnerProducts get He's initialisation (Caffe's `msra` filler); a BatchNorm gets the mean and variance
-that its bottom really has for one random image, as training would leave them. So nothing overflows, dies out or
-becomes denormal, however deep the network is.
+Convolutions and InnerProducts get He's initialisation (Caffe's `msra` filler); a BatchNorm gets the variance that its
+bottom has for one random image. So nothing overflows, dies out or becomes denormal, however deep the network is.
 """
 
 from __future__ import annotations
@@ -83,11 +82,12 @@ def _msra(rng: Generator, shapes: Shapes, bottom: Array) -> Arrays:
 
 
 def _statistics(rng: Generator, shapes: Shapes, bottom: Array) -> Arrays:
-    """The bottom's own mean and variance over images and positions."""
-    axes = (0, *range(2, bottom.ndim))
-    mean, variance = bottom.mean(axis=axes), bottom.var(axis=axes)
-    factor = np.float32(_FACTOR)
-    return (factor * mean, factor * variance, np.full(1, factor))
+    """Every channel's variance is that of the whole bottom, more or less, so that no channel's noise is blown up."""
+    channels, _, factor = shapes
+    power = np.mean(np.square(bottom))
+    mean = 0.1 * np.sqrt(power) * noise(rng, channels)
+    variance = power * rng.uniform(0.5, 1.5, channels).astype(np.float32)
+    return (np.float32(_FACTOR) * mean, np.float32(_FACTOR) * variance, np.full(factor, _FACTOR, np.float32))
 
 
 def _gamma_beta(rng: Generator, shapes: Shapes, bottom: Array) -> Arrays:
@@ -113,7 +113,7 @@ def _write(path: Path, layers: Iterable[tuple[Layer, Arrays]]) -> None:
             fields = _field(1, [layer.name.encode()]) + _field(2, [layer.type.encode()])
             for blob in blobs:
                 shape = _field(1, [b"".join(_varint(dim) for dim in blob.shape)])
-                fields += _field(7, _field(7, shape) + _field(5, [memoryview(blob.ravel()).cast("B")]))
+                fields += _field(7, _field(7, shape) + _field(5, [blob.ravel().data.cast("B")]))
             file.writelines(_field(100, fields))
 
 

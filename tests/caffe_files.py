@@ -70,7 +70,9 @@ def _values(array: NDArray[np.float32], values: Values) -> bytes:
 
 def v2(name: str, layer_type: str, *blobs: bytes) -> bytes:
     """NetParameter.layer, in use since 2014."""
-    return field(100, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(7, blobs))
+    return field(
+        100, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(7, blobs)
+    )
 
 
 def v1(name: str, layer_type: int, *blobs: bytes) -> bytes:
@@ -80,7 +82,9 @@ def v1(name: str, layer_type: int, *blobs: bytes) -> bytes:
 
 def v0(name: str, layer_type: str, *blobs: bytes) -> bytes:
     """NetParameter.layers around the V0LayerParameter of 2013."""
-    return field(2, field(1, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(50, blobs)))
+    return field(
+        2, field(1, field(1, name.encode("utf-8", "surrogateescape")) + field(2, layer_type.encode()) + _all(50, blobs))
+    )
 
 
 def _all(number: int, blobs: tuple[bytes, ...]) -> bytes:

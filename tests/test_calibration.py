@@ -15,12 +15,10 @@ from tests.small_nets import (
     INCEPTION,
     PLAIN,
     RESIDUAL,
-    by_name,
     conv,
     data,
     layer,
     net_of,
-    value,
     write_net,
     write_pictures,
 )
@@ -66,9 +64,8 @@ def done(folder: Path, text: str, weights: Mapping[str, Arrays] | None = None, *
     mode = {1: "L", 3: "RGB"}[channels]
     pictures = options.pop("pictures", None) or write_pictures(folder / "pictures", 3, (width, height), mode)
     journal = Journal()
-    made = api.convert(
-        files.deploy, files.weights, calibration_directory=pictures, calibration_size=3, journal=journal, **options
-    )
+    settings = {"calibration_size": 3, "workers": 1, **options}
+    made = api.convert(files.deploy, files.weights, calibration_directory=pictures, journal=journal, **settings)
     return Done(made, journal)
 
 
@@ -172,6 +169,14 @@ def test_the_mask_of_pooling_is_no_quantity(tmp_path: Path) -> None:
         == result.blocks()["data"]["th_layer_out"]
         == stored(tmp_path, text, result)["data"]
     )
+
+
+@by_method
+def test_workers_change_nothing(tmp_path: Path, method: str) -> None:
+    alone = done(tmp_path, INCEPTION, threshold_method=method)
+    for workers in (2, 3, 5):
+        shared = done(tmp_path, INCEPTION, threshold_method=method, workers=workers)
+        assert shared.conversion.text == alone.conversion.text
 
 
 # ---- weights

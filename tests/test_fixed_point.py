@@ -1,4 +1,4 @@
-"""Quantization by threshold: literal examples, and what must hold for every value and width."""
+"""Quantization by threshold as calibration uses it: literal examples, and what must hold for every value and width."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
-from xportdnn.fixed_point import by_threshold
+from xportdnn.arithmetic.rounding import half_even
+from xportdnn.arithmetic.threshold import trim
 from xportdnn.layers import Array
 
 NUMBERS = st.floats(-1e6, 1e6, width=32)
 BLOBS = st.lists(NUMBERS, min_size=1, max_size=20).map(lambda numbers: np.array(numbers, np.float32))
 THRESHOLDS = st.floats(2.0**-20, 2.0**20, width=32)
 BITS = st.integers(2, 16)
+
+
+def by_threshold(values: Array, thresholds: ArrayLike, bits: int) -> Array:
+    return trim(values, thresholds, bits, half_even)
 
 
 def quantized(values: list[float], threshold: float, bits: int) -> list[float]:

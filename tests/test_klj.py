@@ -80,6 +80,11 @@ def test_best_index_is_undefined_where_nothing_is_in_the_first_bin() -> None:
     assert klj.best_index(np.array([0.0, 0.25, 0.5, 0.75, 1.0]), 2) is None
 
 
+def test_of_equal_candidates_the_first_counts() -> None:
+    # everything in the first bin: no candidate loses anything
+    assert klj.best_index(np.ones(20), 4) == 5
+
+
 def test_the_last_candidate_exceeds_the_maximum_by_half_a_bin() -> None:
     values = np.linspace(0, 2, 400, dtype=np.float32)  # uniform: clipping only hurts
     found = klj.threshold([values], 4)

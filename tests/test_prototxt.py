@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from tests.board import SCHEMAS, compile_schema
 from xportdnn import decode
+from xportdnn.edits import insertion, lines_of
 from xportdnn.errors import InputError, PrototxtError
-from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, insertion, lines_of, parse, quoted, read, to_bytes
+from xportdnn.literals import quoted
+from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, parse, read, to_bytes
 
 
 def root(text: str) -> Message:
@@ -272,6 +274,7 @@ def test_a_quoted_text_reads_back(text: str) -> None:
         pytest.param("a\n5", r"2:1: expected ':' or '{' after 'a', found '5'", id="no colon"),
         pytest.param("a [1]", r"1:4: expected '{' in the list of 'a', found '1'", id="list of scalars without a colon"),
         pytest.param("a: [1 2]", r"1:7: expected ',' or '\]' in the list of 'a', found '2'", id="list without comma"),
+        pytest.param("a: [1; 2]", r"1:6: expected ',' or '\]' in the list of 'a', found ';'", id="semicolon in a list"),
         pytest.param("a: [1,]", r"1:7: expected a value for 'a', found ']'", id="comma at the end of a list"),
         pytest.param("a: - 'x'", r"1:6: expected a number after '-' for 'a', found ''x''", id="minus before a string"),
         pytest.param("a:\n\n", r"3:1: expected a value for 'a', found the end of the file", id="value missing"),

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, by_name, conv, data, layer, net_of, value
-from xportdnn import scales
+from tests.small_nets import (
+    INCEPTION,
+    PLAIN,
+    RESIDUAL,
+    by_name,
+    conv,
+    data,
+    layer,
+    net_of,
+    random_weights,
+    value,
+    write_net,
+    write_pictures,
+)
+from xportdnn import api, scales
 from xportdnn.choices import ScaleClasses
 from xportdnn.layers import LayerKind, types
 from xportdnn.network import Layer, Value
-from xportdnn.prototxt import Field, Message
+from xportdnn.prototxt import Field, Message, Scalar, Source, parse
 
 BOARD, ORIGINAL = ScaleClasses.BOARD, ScaleClasses.ORIGINAL
 KINDS: dict[str, LayerKind[Any]] = {
@@ -170,3 +186,58 @@ def test_copied() -> None:
     net = net_of(RESIDUAL)
     assert [each.name for each in net.layers if scales.copied(each)] == ["swap"]
     assert not scales.copied(by_name(net, "sum"))
+
+
+# ---- GoogLeNet without LRN, as the sibling quantizer of ml-suite wrote it
+
+SHARED = Path(__file__).parents[2] / "shared" / "golden" / "mlsuite_structure"
+
+
+def shared(name: str) -> str:
+    path = SHARED / f"bvlc_googlenet_without_lrn_{name}.prototxt"
+    if not path.exists():
+        pytest.skip(f"ml-suite's files are not here: {path.name}")
+    return path.read_text(encoding="utf-8")
+
+
+def places(text: str, block: str) -> dict[tuple[str, str], str]:
+    """(layer, th_layer_in or th_layer_out) -> the digits in the text."""
+    return {
+        (entry.string("name"), field.name): field.value.text
+        for entry in parse(Source("net.prototxt", text)).root.messages("layer")
+        for found in entry.messages(block)
+        for field in found.fields
+        if field.name in ("th_layer_in", "th_layer_out") and isinstance(field.value, Scalar)
+    }
+
+
+def same_digits(found: Mapping[tuple[str, str], str], among: Set[tuple[str, str]]) -> set[frozenset[tuple[str, str]]]:
+    """The places that share a threshold."""
+    grouped: dict[str, set[tuple[str, str]]] = {}
+    for place in among:
+        grouped.setdefault(found[place], set()).add(place)
+    return {frozenset(group) for group in grouped.values()}
+
+
+def test_googlenet_shares_thresholds_where_mlsuite_does(tmp_path: Path) -> None:
+    theirs = places(shared("quantized_train_val"), "quantization_param")
+    text = shared("deploy").replace("dim: 224", "dim: 64").replace("kernel_size: 7\n    stride: 1", "kernel_size: 2")
+    net = net_of(text)
+    weights = {
+        name: tuple(blob / np.float32(max(1, np.sqrt(blob[0].size))) for blob in blobs)
+        for name, blobs in random_weights(net, net.declared).items()
+    }
+    files = write_net(tmp_path, text, weights)
+    made = api.convert(
+        files.deploy,
+        files.weights,
+        calibration_directory=write_pictures(tmp_path / "pictures", 1, (64, 64)),
+        threshold_method="max",
+        workers=1,
+    )
+    ours = places(made.text, "precision_param")
+    common = theirs.keys() & ours.keys()
+    # everything but the classifier, for which the board wants no block
+    assert {name for name, _ in theirs.keys() - common} == {"loss3/classifier"}
+    assert len(common) == 161
+    assert same_digits(ours, common) == same_digits(theirs, common)

@@ -87,7 +87,7 @@ def test_weights_are_quantized_by_the_largest_of_their_channel(scale: float, exp
     kernel = np.array([3.0, 1.4, -0.4, 0.0], np.float32).reshape(1, 1, 1, 4) * np.float32(scale)
     text = INPUT + conv("c", "data", "c", 1, "kernel_h: 1 kernel_w: 4 bias_term: false")
     outcome = run(text, {"c": (kernel,)}, THREE, blob(1.0, -1.0, -1.0, 1.0))
-    assert thresholds(outcome)["c"] == (1.0, pytest.approx(expected))
+    assert thresholds(outcome)["c"] == (1.0, expected)
 
 
 def test_what_a_convolution_read_stays_quantized() -> None:
@@ -290,15 +290,15 @@ def test_a_nan_names_its_layer() -> None:
 def test_peak_bytes() -> None:
     net = net_of(PLAIN)
     picture, conv1 = 4 * 3 * 10 * 12, 4 * 4 * 8 * 10
-    # at conv1: the picture, the top and |x| of it; and the picture as it was given, which is kept to the end
-    expected = picture + picture + 2 * conv1
-    assert sequential.peak_bytes(net, infer_shapes(net, net.declared), net.inputs) == expected
+    # at conv1: the picture, the top and |x| of it; more than at the ReLU, where three of conv1's size live
+    assert picture + 2 * conv1 > 3 * conv1
+    assert sequential.peak_bytes(net, infer_shapes(net, net.declared), net.inputs) == picture + 2 * conv1
 
 
 def test_peak_bytes_of_a_shortcut() -> None:
     net = net_of(data(1, 2, 1, 1) + conv("a", "data", "a", 30) + conv("b", "a", "b", 7) + conv("c", "a", "c", 50))
     # a, b, which nobody reads and is dropped at once, c and |c|
-    expected = 4 * (2 + max(2 + 30 + 30, 30 + 50 + 50))
+    expected = 4 * (30 + 50 + 50)
     assert sequential.peak_bytes(net, infer_shapes(net, net.declared), net.inputs) == expected
 
 

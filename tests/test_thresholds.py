@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from xportdnn.arithmetic.threshold import levels
 from xportdnn.layers import Array
 from xportdnn.statistics import Statistics, of
-from xportdnn.thresholds import METHODS, kl, kl_divergences, levels, maximum, mse, percentile, squared_errors
+from xportdnn.thresholds import METHODS, kl, kl_divergences, maximum, mse, percentile, squared_errors
 
 BITS = (4, 5, 6, 7, 8)
 by_method = pytest.mark.parametrize("method", sorted(METHODS))

@@ -123,7 +123,8 @@ def test_a_missing_layer_is_named_with_the_nearest_names(tmp_path: Path) -> None
         pytest.param(
             CONV.replace("kernel_size: 2", "kernel_size: 2 bias_term: false"),
             [(4, 3, 2, 2), (4,)],
-            "has 2 blob(s) for it, Convolution here needs 1; the weights have a bias, the prototxt says bias_term: false",
+            "has 2 blob(s) for it, Convolution here needs 1; the weights have a bias, the prototxt says "
+            "bias_term: false",
             id="no bias wanted",
         ),
         pytest.param(

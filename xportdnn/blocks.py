@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from xportdnn.edits import insertion, lines_of
 from xportdnn.layers import Shape
+from xportdnn.literals import quoted
 from xportdnn.network import Layer, Net, Value
 from xportdnn.plan import Block, FieldValue
-from xportdnn.prototxt import Edit, Field, Message, Scalar, Source, insertion, lines_of, quoted
+from xportdnn.prototxt import Edit, Field, Message, Scalar, Source
 from xportdnn.upgrade import input_layer
 
 

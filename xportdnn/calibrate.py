@@ -6,21 +6,23 @@ nor any grouping of them can change a threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 
 from xportdnn import scales, statistics
+from xportdnn.engine import Program
 from xportdnn.errors import CalibrationError
 from xportdnn.execute import Step, run
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
+from xportdnn.opening import Opened
 from xportdnn.statistics import Statistics
 from xportdnn.workers import Tick, crew
 
 
 def stream(
-    net: Net,
+    opened: Opened,
     weights: Mapping[int, Arrays],
     pictures: Sequence[Mapping[Value, Array]],
     classes: Mapping[Value, Value],
@@ -31,6 +33,7 @@ def stream(
     """The statistics of every needed scale class over all pictures.
 
     Args:
+        weights: arrays by layer index (`execute.load`).
         pictures: what to feed, one mapping per picture, made when asked for.
         classes: value -> class (`scales.classes`).
         needed: the classes to observe.
@@ -40,12 +43,23 @@ def stream(
     Raises:
         CalibrationError: a layer gave NaN or infinity.
     """
+    roots = counted(opened.net, classes, needed)
+    program = Program(opened.net, weights, opened.shapes, opened.inputs, roots)
 
     def share(indices: Sequence[int]) -> Share:
-        return Share(net, weights, pictures, indices, classes, needed)
+        return Share(opened.net, weights, program.twin(), pictures, indices, roots)
 
     with crew(share, len(pictures), workers, tick) as shares:
         return reduce(_merged, shares.call(Share.observe))
+
+
+def counted(net: Net, classes: Mapping[Value, Value], needed: frozenset[Value]) -> dict[Value, Value]:
+    """The values that count, and their classes: stored on the board, and new numbers rather than moved ones."""
+    return {
+        value: root
+        for value, root in classes.items()
+        if root in needed and not scales.copied(net.layers[value.writer]) and not scales.folded(net, value)
+    }
 
 
 def _merged(first: Mapping[Value, Statistics], second: Mapping[Value, Statistics]) -> dict[Value, Statistics]:
@@ -60,13 +74,13 @@ class Share:
         self,
         net: Net,
         weights: Mapping[int, Arrays],
+        program: Program,
         pictures: Sequence[Mapping[Value, Array]],
         indices: Sequence[int],
-        classes: Mapping[Value, Value],
-        needed: frozenset[Value],
+        roots: Mapping[Value, Value],
     ) -> None:
-        self.net, self.weights, self.pictures, self.indices = net, weights, pictures, indices
-        self.classes, self.needed = classes, needed
+        self.net, self.weights, self.program = net, weights, program
+        self.pictures, self.indices, self.roots = pictures, indices, roots
         self.position = indices[0]
         self.tick: Tick = lambda: None
 
@@ -79,24 +93,27 @@ class Share:
         found: dict[Value, Statistics] = {}
         for index in self.indices:
             self.position = index
-            for step in run(self.net, self.weights, self.pictures[index]):
-                check_finite(self.net, step)
-                for value, top in observed(self.net, step, self.classes, self.needed):
-                    part = statistics.of(top)
-                    found[value] = statistics.merge(found[value], part) if value in found else part
+            feeds = self.pictures[index]
+            for value, top in self.program.run(feeds):
+                if not top.size:
+                    continue
+                if not is_finite(top):
+                    self._name_the_first(feeds)
+                part, root = statistics.of(top), self.roots[value]
+                found[root] = statistics.merge(found[root], part) if root in found else part
             self.tick()
         return found
 
+    def _name_the_first(self, feeds: Mapping[Value, Array]) -> None:
+        """Run the picture again by the reference rules, which show every layer's tops."""
+        for step in run(self.net, self.weights, feeds):
+            check_finite(self.net, step)
+        raise CalibrationError("a value of the forward is NaN or infinite, by rounding at the end of float32's range")
 
-def observed(
-    net: Net, step: Step, classes: Mapping[Value, Value], needed: frozenset[Value]
-) -> Iterator[tuple[Value, Array]]:
-    """(class, array) of the tops that count: stored on the board, and new numbers rather than moved ones."""
-    if scales.copied(step.layer):
-        return
-    for value, top in zip(step.layer.tops, step.tops, strict=False):
-        if top.size and classes.get(value) in needed and not scales.folded(net, value):
-            yield classes[value], top
+
+def is_finite(array: Array) -> bool:
+    """Whether all elements are finite: the sum of the smallest and the largest is so only then."""
+    return bool(np.isfinite(array.min() + np.float64(array.max())))
 
 
 def check_finite(net: Net, step: Step) -> None:
@@ -106,8 +123,7 @@ def check_finite(net: Net, step: Step) -> None:
         CalibrationError: naming the layer, the blob and how many values it concerns.
     """
     for value, top in zip(step.layer.tops, step.tops, strict=False):
-        # the sum of minimum and maximum is finite only where every element is
-        if top.size and not np.isfinite(top.min() + np.float64(top.max())):
+        if top.size and not is_finite(top):
             wrong = int(np.size(top) - np.isfinite(top).sum())
             raise CalibrationError(
                 f"{net.where(step.layer)}: '{value.blob}' holds {wrong} values of {top.size} that are NaN or infinite, "
@@ -127,7 +143,7 @@ def check_weights(net: Net, layers: Iterable[Layer], weights: Mapping[int, Array
         "NaN or infinite"
         for layer in layers
         for i, blob in enumerate(weights.get(layer.index, ()))
-        if blob.size and not np.isfinite(np.float64(blob.min()) + blob.max())
+        if blob.size and not is_finite(blob)
     ]
     if problems:
         raise CalibrationError("the weights cannot be used; train again or take another snapshot:", problems)

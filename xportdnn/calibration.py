@@ -74,7 +74,7 @@ def evidence(options: Options, opened: Opened, pictures: CalibrationSet, journal
         found = _by_class(net, run.thresholds, classes, options.scale_classes)
     else:
         with journal.progress("calibrating", len(pictures)) as tick:
-            statistics = calibrate.stream(net, weights, pictures, classes, needed, tick, workers)
+            statistics = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers)
         found = {root: METHODS[options.threshold_method](seen, bits) for root, seen in statistics.items()}
     constant = tuple(root for root, threshold in found.items() if threshold < _LEAST)
     if constant:

@@ -27,6 +27,14 @@ class ScaleClasses(str, Enum):
     ORIGINAL = "original"
 
 
+class Arithmetic(str, Enum):
+    """How exactly a simulation imitates the hardware (`xportdnn.simulation`)."""
+
+    FAKE = "fake"
+    INTEGER = "integer"
+    CHAIDNN = "chaidnn"
+
+
 class Triple(NamedTuple):
     """Three numbers for input, parameters and output, as `--bitwidths` and `--fl_bitwidths` give them."""
 

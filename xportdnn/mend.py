@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xportdnn.caffemodel import Caffemodel, LayerBlobs
+from xportdnn.edits import insertion
 from xportdnn.network import Layer, Net, build
-from xportdnn.prototxt import Edit, Field, Message, insertion, parse
+from xportdnn.prototxt import Edit, Field, Message, parse
 
 _NORMALISING = ("BatchNorm", "BN")
 _DEPTHWISE = ("ConvolutionDepthwise", "DepthwiseConvolution")

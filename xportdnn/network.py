@@ -8,21 +8,20 @@ one go and reported together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from xportdnn import layers, phases
-from xportdnn.decode import decode, unknown_fields
 from xportdnn.errors import LayerError, NetworkError
 from xportdnn.layers import LayerKind, Shape, Shapes
+from xportdnn.parameters import of_layer
 from xportdnn.prototxt import Document, Field, Message, Source
 from xportdnn.sources import is_source, source_shapes
 
 # Layers that only training or scoring needs: left out of the forward, kept in the text.
 _SCORING = {"Accuracy", "DetectionEvaluate", "HDF5Output", "MultiBoxLoss", "SoftmaxWithLossV2"}
-_DEPTHWISE = {"DepthwiseConvolution", "ConvolutionDepthwise"}
 
 
 class Value(NamedTuple):
@@ -281,44 +280,17 @@ class _Builder:
     def _params(self, message: Message, kind: LayerKind[Any] | None, where: str) -> Any:
         if kind is None:
             return None
-        blocks = [entry for entry in message.fields if entry.name == kind.field]
         try:
-            if len(blocks) > 1:
-                line = self.source.line(blocks[1].start)
-                raise LayerError(f"{kind.field} is given again in line {line}; merge the two blocks")
-            block = blocks[0].value if blocks else None
-            if block is not None and not isinstance(block, Message):
-                raise LayerError(f"{kind.field} must be a {{ }} block")
-            params = decode(block, kind.params, message)
-            kind.refuse(message)
-            doubt = kind.doubt(message)
+            params, unknown, doubt = of_layer(self.source, message, kind)
         except LayerError as error:
             self.problems.append(f"{where}: {error}")
             return None
         if doubt:
             self.doubts.append((len(self.layers), doubt))
-        unknown = unknown_fields(block, kind.params) if block is not None else []
-        unknown = [f"{kind.field}.{name}" for name in unknown] + _unknown_in_layer(message)
         if unknown:
             names = ", ".join(unknown)
             self.notes.append(f"{self.source.name}: {where}: Caffe knows no field {names}; kept, without effect here")
-        if message.string("type") in _DEPTHWISE and (block is None or not block.all("group")):
-            params = replace(params, group=params.num_output)
         return params
-
-
-_LAYER_FIELDS = {
-    "name", "type", "bottom", "top", "phase", "loss_weight", "param", "blobs", "propagate_down", "include", "exclude",
-    "user_defined_layer",
-}  # fmt: skip
-
-
-def _unknown_in_layer(message: Message) -> list[str]:
-    return [
-        entry.name
-        for entry in message.fields
-        if entry.name not in _LAYER_FIELDS and not entry.name.endswith("_param") and not entry.name.startswith("[")
-    ]
 
 
 def infer_shapes(net: Net, inputs: Mapping[Value, Shape]) -> dict[Value, Shape]:

@@ -22,12 +22,14 @@ def check(path: str, inputs: Sequence[str]) -> None:
     """
     if path == STDOUT:
         return
-    target = Path(path)
+    target = _behind(path)
     for given in inputs:
         if target.exists() and Path(given).exists() and target.samefile(given):
             raise UsageError(f"{path} is an input of this run; give the output another name")
     if target.is_dir():
         raise OutputError(f"{path}: is a folder; give the name of a file in it")
+    if _is_device(target):
+        return
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -47,9 +49,12 @@ def write(path: str, data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
-    target = Path(path)
+    target = _behind(path)
     temporary: Path | None = None
     try:
+        if _is_device(target):
+            target.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
@@ -64,3 +69,14 @@ def write(path: str, data: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _behind(path: str) -> Path:
+    """The file itself where `path` is a symbolic link: the link stays."""
+    target = Path(path)
+    return target.resolve() if target.is_symlink() and not _is_device(target) else target
+
+
+def _is_device(target: Path) -> bool:
+    """Whether something other than a file stands there, such as /dev/null or a pipe: nothing may take its place."""
+    return target.exists() and not target.is_file() and not target.is_dir()

@@ -3,7 +3,7 @@
 The grammar is that of protobuf's own parser as Caffe uses it: `#` comments, `{}` or `<>` around messages, `:`
 optional before them, `;` or `,` between fields, `[a, b]` lists, adjacent strings, hexadecimal and octal integers,
 `1.0f`. No schema is needed, so unknown fields and other forks' layers survive. Nothing is ever printed again: a
-changed file is the old text with `Edit`s applied, hence every byte that nobody edits stays.
+changed file is the old text with `Edit`s applied (see `edits`), hence every byte that nobody edits stays.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, Union
 
 from xportdnn.errors import InputError, PrototxtError
+from xportdnn.literals import unescaped
 
 
 class Scalar(NamedTuple):
@@ -169,8 +170,6 @@ _TOKEN = re.compile(
 )""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
-_LETTERS = {"n": 10, "t": 9, "r": 13, "a": 7, "b": 8, "f": 12, "v": 11}
 _CLOSING = {"{": "}", "<": ">"}
 _DEEPEST = 100  # networks nest 4 deep; what goes on and on is damaged
 
@@ -304,10 +303,10 @@ class _Parser:
                 return Scalar("number", "-" + number.text, token.start, number.end)
             raise self.fail(number, f"expected a number after '-' for '{name}', found {_show(number)}")
         if token.kind == "string":
-            text, end = _unescape(token.text), token.end
+            text, end = unescaped(token.text), token.end
             while self.next.kind == "string":
                 more = self.take()
-                text, end = text + _unescape(more.text), more.end
+                text, end = text + unescaped(more.text), more.end
             return Scalar("string", text, token.start, end)
         if token.kind in ("name", "number"):
             return Scalar(token.kind, token.text, token.start, token.end)
@@ -330,77 +329,6 @@ def _hint(token: _Token, text: str) -> str:
     if text.lstrip()[:1] == "<":
         return "; this looks like a web page: download the raw file"
     return ""
-
-
-def _unescape(literal: str) -> str:
-    body = literal[1:-1]
-    if "\\" not in body:
-        return body
-    raw = bytearray()
-    last = 0
-    for match in _ESCAPE.finditer(body):
-        raw += body[last : match.start()].encode("utf-8", "surrogateescape")
-        octal, hexadecimal, letter = match.groups()
-        if octal is not None:
-            raw.append(int(octal, 8) & 0xFF)
-        elif hexadecimal is not None:
-            raw.append(int(hexadecimal, 16))
-        elif letter in _LETTERS:
-            raw.append(_LETTERS[letter])
-        else:
-            raw += letter.encode("utf-8", "surrogateescape")
-        last = match.end()
-    raw += body[last:].encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def quoted(text: str) -> str:
-    """A string literal that reads back as `text`."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
-def lines_of(source: Source, start: int, end: int) -> tuple[int, int]:
-    """The span widened to whole lines if nothing but blanks shares them with it, else trailing blanks only."""
-    text = source.text
-    left = start
-    while left and text[left - 1] in " \t":
-        left -= 1
-    right = end
-    while right < len(text) and text[right] in " \t":
-        right += 1
-    if right < len(text) and text[right] == "\r":
-        right += 1
-    alone = (left == 0 or text[left - 1] == "\n") and (right == len(text) or text[right] == "\n")
-    if alone:
-        return left, min(right + 1, len(text))
-    return (left if left < start else start), end
-
-
-def insertion(source: Source, entry: Field, lines: Iterable[str]) -> Edit:
-    """An edit that puts lines behind the last field of a `{ }` block, indented like its other fields."""
-    message, text, newline = entry.value, source.text, source.newline
-    assert isinstance(message, Message)
-    close = message.end - 1
-    line_start = text.rfind("\n", 0, close) + 1
-    indent = _field_indent(text, entry, message)
-    if line_start > message.start and not text[line_start:close].strip():  # the closing brace has a line to itself
-        return Edit(line_start, line_start, "".join(f"{indent}{line}{newline}" for line in lines))
-    block = "".join(f"{newline}{indent}{line}" for line in lines)
-    return Edit(close, close, f"{block}{newline}{_line_indent(text, entry.start)}")
-
-
-def _field_indent(text: str, entry: Field, message: Message) -> str:
-    """What stands before the first field that begins a line; two blanks more than the block elsewhere."""
-    for inner in message.fields:
-        start = text.rfind("\n", 0, inner.start) + 1
-        if start > message.start and not text[start : inner.start].strip():
-            return text[start : inner.start]
-    return _line_indent(text, entry.start) + "  "
-
-
-def _line_indent(text: str, offset: int) -> str:
-    line = text[text.rfind("\n", 0, offset) + 1 : offset]
-    return line[: len(line) - len(line.lstrip())]
 
 
 def apply(source: Source, edits: Sequence[Edit]) -> str:

@@ -233,15 +233,12 @@ def _deconvolution_weights(layer: Layer, weight: Array, peaks: Array, bits: int)
 
 
 def peak_bytes(net: Net, shapes: Mapping[Value, Shape], feeds: Sequence[Value]) -> int:
-    """Bytes that one image needs at the layer where most blobs live, float32.
-
-    With them count the image as it was given, which stays to the end, and |x| of the top that is searched.
-    """
+    """Bytes that one image needs at the layer where most blobs live, float32, with |x| of the top that is searched."""
     steps = runnable(net, feeds)
     pending = Counter(value for layer in steps for value in set(layer.bottoms))
     size = {value: 4 * int(np.prod(shape, dtype=np.int64)) for value, shape in shapes.items()}
-    given = live = sum(size[value] for value in feeds)
-    peak = given + max(size[value] for value in feeds)
+    live = sum(size[value] for value in feeds)
+    peak = 2 * live
     for layer in steps:
         tops = [size.get(value, 0) for value in layer.tops]
         live += sum(tops)
@@ -250,7 +247,7 @@ def peak_bytes(net: Net, shapes: Mapping[Value, Shape], feeds: Sequence[Value]) 
             pending[value] -= 1
             live -= size.get(value, 0) if not pending[value] else 0
         live -= sum(size.get(value, 0) for value in layer.tops if not pending[value])
-    return given + peak
+    return peak
 
 
 def available_bytes() -> int | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BINS = 4096
 _SMALLEST = -148  # the exponent of a blob of zeros: below every float32
+_LEAST_EXPONENT = -115  # below it, BINS / 2**exponent is no float32
+_BLOCK = 1 << 16  # elements that are counted at a time: their bins stay in the cache
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,23 @@ class Statistics:
 
 
 def of(array: Array) -> Statistics:
-    """Statistics of a finite float32 array of at least one element."""
-    minimum, maximum = float(array.min()), float(array.max())
+    """Statistics of a finite float32 array of at least one element, in whatever order it lies in memory."""
+    numbers: NDArray[np.floating] = array.ravel(order="K")
+    minimum, maximum = float(numbers.min()), float(numbers.max())
     peak = max(abs(minimum), abs(maximum))
     exponent = max(math.frexp(peak)[1], _SMALLEST) if peak else _SMALLEST
+    if exponent < _LEAST_EXPONENT:
+        numbers = numbers.astype(np.float64)
     # a power-of-two factor only moves the float's exponent, so truncation puts every value into its exact bin
-    magnitude = np.abs(array, dtype=np.float64).ravel()
-    magnitude *= math.ldexp(BINS, -exponent)
-    counts = np.bincount(magnitude.astype(np.int64), minlength=BINS)
+    factor = numbers.dtype.type(math.ldexp(BINS, -exponent))
+    counts = np.zeros(BINS, np.int64)
+    bins = np.empty(min(_BLOCK, numbers.size), np.int32)
+    for start in range(0, numbers.size, _BLOCK):
+        block = numbers[start : start + _BLOCK]
+        found = bins[: block.size]
+        np.multiply(block, factor, out=found, casting="unsafe")
+        np.abs(found, out=found)
+        counts += np.bincount(found, minlength=BINS)
     return Statistics(minimum, maximum, exponent, counts)
 
 

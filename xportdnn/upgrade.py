@@ -13,8 +13,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from xportdnn.decode import as_int, as_text
+from xportdnn.edits import lines_of
 from xportdnn.errors import LayerError, PrototxtError
-from xportdnn.prototxt import Document, Edit, Field, Message, Scalar, Source, lines_of, parse, quoted
+from xportdnn.literals import quoted
+from xportdnn.prototxt import Document, Edit, Field, Message, Scalar, Source, parse
 
 # V1LayerParameter.LayerType by number
 V1_TYPES = (

@@ -189,6 +189,8 @@ def _serve(
                 shard = make(share)
                 shard.tick = lambda: connection.send(_TICK)
             connection.send((_run(shard, method, args, kwargs), None))
+        except BrokenPipeError:
+            return
         except Exception as fault:
             connection.send((None, fault))
 

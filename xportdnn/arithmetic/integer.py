@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from xportdnn.arithmetic import Int64s, Integers
 from xportdnn.arithmetic.products import bound, carrier, peak, unrolled
 from xportdnn.arithmetic.rounding import half_away
 from xportdnn.errors import LayerError
@@ -20,11 +21,10 @@ from xportdnn.lazy import np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from xportdnn.arithmetic import Int64s, Integers
     from xportdnn.layers import Shape
 
-    Shift: TypeAlias = Callable[[Int64s, int], Int64s]
-
+Shift: TypeAlias = Callable[[Int64s, int], Int64s]
+# half of it may still be added in 64 bits
 _ROOM = 1 << 62
 FRACTION_BITS = 22
 
@@ -68,7 +68,7 @@ def shift_half_away(sums: Int64s, places: int) -> Int64s:
     Negative `places` multiply, as in every shift here.
 
     Raises:
-        LayerError: a sum or the result is beyond 2**62.
+        LayerError: the sums or the result reach 2**62.
     """
     sign = sums >> 63
     return (shift_half_up((sums ^ sign) - sign, places) ^ sign) - sign
@@ -78,20 +78,30 @@ def shift_half_up(sums: Int64s, places: int) -> Int64s:
     """floor(sums / 2**places + 1/2): half the divisor is added before the shift.
 
     Raises:
-        LayerError: a sum or the result is beyond 2**62.
+        LayerError: the sums or the result reach 2**62.
     """
-    return shift_truncating(sums + (1 << min(places, 63) - 1) if places > 0 else sums, places)
+    _check_room(sums, places)
+    return _shifted(sums + (1 << min(places, 63) - 1) if places > 0 else sums, places)
 
 
 def shift_truncating(sums: Int64s, places: int) -> Int64s:
     """floor(sums / 2**places), the bare shift: half a step low on average.
 
     Raises:
-        LayerError: a sum or the result is beyond 2**62.
+        LayerError: the sums or the result reach 2**62.
     """
-    if peak(sums) << max(0, -places) > _ROOM << 1:
-        raise LayerError(f"{peak(sums):.3g} * 2**{-places} does not fit into 64 bits; use fewer bits or a smaller fl")
-    return sums >> min(places, 63) if places > 0 else sums << -places
+    _check_room(sums, places)
+    return _shifted(sums, places)
+
+
+def _shifted(sums: Int64s, places: int) -> Int64s:
+    return sums >> min(places, 63) if places > 0 else sums << min(-places, 63)
+
+
+def _check_room(sums: Int64s, places: int) -> None:
+    up = min(max(0, -places), 63)
+    if peak(sums) << up >= _ROOM:
+        raise LayerError(f"a sum of {peak(sums):.3g} times 2**{up} does not fit into 62 bits; use fewer bits")
 
 
 def factors(steps: ArrayLike, fraction_bits: int = FRACTION_BITS) -> Int64s:
@@ -114,11 +124,11 @@ def rescale(
         offset: (num_output,), the bias in output steps with `fraction_bits` fractional bits: `factors(bias / step)`.
 
     Raises:
-        LayerError: a product is beyond 2**62.
+        LayerError: a product reaches 2**62.
     """
-    if peak(sums) * peak(factor) + peak(offset) > _ROOM:
+    if peak(sums) * peak(factor) + peak(offset) >= _ROOM:
         raise LayerError(
-            f"a sum of {peak(sums):.3g} times a factor of {peak(factor):.3g} does not fit into 64 bits; use fewer bits"
+            f"a sum of {peak(sums):.3g} times a factor of {peak(factor):.3g} does not fit into 62 bits; use fewer bits"
         )
     axes = sums.ndim
     return shift(sums * along(factor, 1, axes) + along(offset, 1, axes), fraction_bits)

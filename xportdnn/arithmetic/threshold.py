@@ -5,9 +5,9 @@ divided by the step; both, and the step itself, are float32 (CHaiDNN software/in
 Trim2FixedPoint_Offline; pyxir quantization/util.py). The range is symmetric: the most negative code is not used.
 
 Two float32 roundings put the quotient at most 2**-23 of itself off, so up to 22 bits the integer is the nearest one
-or, this close to a tie, the second nearest. Wider integers exceed what float32 resolves: the quotient of th itself may
-come out above q and is cut back to q, and beyond 2**24 only every second, fourth ... integer occurs. A float32 value
-has 24 significant bits itself, so that costs half of its last bit.
+or, this close to a tie, the second nearest. Wider integers exceed what float32 resolves: even th itself may miss q
+(what comes out above is cut back to q), and beyond 2**24 only every second, fourth ... integer occurs. A float32 value
+has 24 significant bits itself, so that costs no more than the last of them.
 """
 
 from __future__ import annotations

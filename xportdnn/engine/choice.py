@@ -64,10 +64,9 @@ def _convolution(work: Work) -> Kernel | None:
         return None
     windows, counts = windows_of(p, bottom), work.top[2:]
     weight, parts = _folded(work)
-    if p.group == bottom[1] == p.num_output > 1:
-        finish = sequence(parts, counts[1])
-        return Depthwise(bottom, windows, counts, depthwise.row_weights(weight, counts[1]), finish)
     finish = sequence(parts, counts[1])
+    if p.group == bottom[1] == p.num_output > 1:
+        return Depthwise(bottom, windows, counts, depthwise.row_weights(weight, counts[1]), finish)
     if winograd.pays(windows, counts, bottom[1], p.num_output, p.group):
         return Winograd(windows.pad, counts, winograd.transformed(weight), finish)
     return Convolution(bottom, windows, counts, convolution.matrices(weight, p.group), finish)

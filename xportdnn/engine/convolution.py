@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from xportdnn.engine import layout
-from xportdnn.engine.kernel import Op, Run, blocks, pad
+from xportdnn.engine.kernel import Op, Run, blocks, padded
 from xportdnn.kernels import Windows
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
@@ -68,12 +68,13 @@ class Convolution:
     def scratch(self) -> int:
         if self._direct:
             return 0
-        tallest = max(rows.stop - rows.start for rows in self._blocks())
-        return self._padded + tallest * self.counts[1] * self.weights.shape[0] * self.weights.shape[1]
+        tallest: int = max(rows.stop - rows.start for rows in self._blocks())
+        group, taps = self.weights.shape[:2]
+        return int(self._padded + tallest * self.counts[1] * group * taps)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         (group, taps, outputs), width = self.weights.shape, self.counts[1]
-        planes, fill = pad(layout.image(bottoms[0]), self.windows.pad, self._span, scratch)
+        planes, fill = padded(layout.image(bottoms[0]), self.windows.pad, self._span, scratch)
         patches = self._patches(planes)
         columns = scratch[self._padded :]
         target = layout.pixels(top).reshape(-1, group, outputs).transpose(1, 0, 2)

@@ -1,7 +1,8 @@
-"""Depthwise convolution: every channel with its own kernel, all taps of a row of the image in one `einsum`.
+"""Depthwise convolution: every channel with its own kernel, all taps of some image rows in one `einsum`.
 
-With the weights repeated for every pixel of a row, a row of the top is the sum over the taps of products of long,
-contiguous rows; `einsum` does them with multiply-add and without temporaries.
+With the weights repeated for every pixel of a row, a row of the top is a sum of products of long, contiguous rows,
+one for each tap; `einsum` adds them up without temporaries. Where the stride leaves columns out, every tap first gets
+its own columns side by side.
 """
 
 from __future__ import annotations
@@ -37,45 +38,38 @@ class Depthwise:
     finish: tuple[Op, ...]
 
     @property
-    def _span(self) -> Shape:
-        return self.windows.span(self.counts)
-
-    @property
-    def _padded(self) -> int:
-        return math.prod(self._span) * self.bottom[1]
+    def _planes(self) -> Shape:
+        """Padded copies of the image, one for all taps or, with a stride, one for each tap along the width."""
+        height, width = self.windows.span(self.counts)
+        if self.windows.stride[1] == 1:
+            return 1, height, width
+        return self.windows.kernel[1], height, self.counts[1]
 
     @property
     def scratch(self) -> int:
-        spread = self._span[0] * self.windows.kernel[1] * self.counts[1] * self.bottom[1]
-        return self._padded + (spread if self.windows.stride[1] > 1 else 0)
+        return math.prod(self._planes) * self.bottom[1]
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
-        planes, fill = pad(layout.image(bottoms[0]), self.windows.pad, self._span, scratch)
-        height, width = self.counts
-        channels = self.bottom[1]
-        y, x, c = planes.strides
-        step, apart = self.windows.stride[1], self.windows.dilation[1]
-        strided = np.lib.stride_tricks.as_strided
-        # every tap's own columns of all rows
-        columns = strided(planes, (self._span[0], self.windows.kernel[1], width, channels), (y, x * apart, x * step, c))
-        if step > 1:
-            spread = scratch[self._padded :][: columns.size].reshape(columns.shape)
-        else:
-            spread = columns
-        y, tap = spread.strides[:2]
-        taps = strided(
-            spread,
+        x, out = layout.image(bottoms[0]), layout.rows(top)
+        (height, width), channels = self.counts, self.bottom[1]
+        (above, left), (down, step), (below, apart) = self.windows.pad, self.windows.stride, self.windows.dilation
+        planes = scratch[: self.scratch].reshape(*self._planes, channels)
+        fills: list[Run] = []
+        for tap, plane in enumerate(planes):
+            outside = max(0, -(-(left - tap * apart) // step))  # windows whose tap lies left of the image
+            fills.append(pad(x[:, outside * step + tap * apart - left :: step], (above, outside), plane))
+        own, y, pixel, number = planes.strides
+        taps = np.lib.stride_tricks.as_strided(
+            planes,
             (height, *self.windows.kernel, width * channels),
-            (y * self.windows.stride[0], y * self.windows.dilation[0], tap, c),
+            (y * down, y * below, pixel * apart if step == 1 else own, number),
             writeable=False,
         )
-        out = layout.rows(top)
         stretches = [(taps[rows], out[rows]) for rows in blocks(height, 4 * width * channels, width)]
 
         def run() -> None:
-            fill()
-            if spread is not columns:
-                np.copyto(spread, columns)
+            for fill in fills:
+                fill()
             for windows, rows in stretches:
                 np.einsum("hijn,ijn->hn", windows, self.weights, out=rows)
                 for op in self.finish:

@@ -5,12 +5,11 @@ The weights of a large layer are never copied: they are read once per image, whi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from xportdnn.engine import layout
 from xportdnn.engine.kernel import Op, Run
-from xportdnn.layers import Array, Arrays, Shape
+from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 
 # Bytes of weights that are copied at a time where they are not aligned: NumPy would copy the whole matrix at once.
@@ -36,7 +35,7 @@ class InnerProduct:
 
     @property
     def scratch(self) -> int:
-        inputs = self.weights.shape[1]
+        inputs: int = self.weights.shape[1]
         return inputs + (0 if self.weights.flags.aligned else self._height * inputs)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
@@ -48,9 +47,8 @@ class InnerProduct:
         stretches = []
         for start in range(0, len(self.weights), self._height):
             weights = self.weights[start : start + self._height]
-            stretches.append(
-                (weights, copied[: len(weights)] if copied.size else weights, out[0, start:][: len(weights)])
-            )
+            aligned = copied[: len(weights)] if copied.size else weights
+            stretches.append((weights, aligned, out[0, start : start + len(weights)]))
 
         def run() -> None:
             np.copyto(in_order, bottom)

@@ -55,26 +55,29 @@ def blocks(rows: int, row_bytes: int, pixels: int, budget: int = BLOCK) -> Itera
     return (slice(start, min(start + height, rows)) for start in range(0, rows, height))
 
 
-def pad(x: Array, before: Shape, size: Shape, scratch: Array) -> tuple[Array, Run]:
-    """(height, width, channels) moved by `before` cells into planes of `size`, zero where it leaves them free.
+def pad(x: Array, before: Shape, planes: Array) -> Run:
+    """The work of copying (height, width, channels) into larger planes, moved by `before` cells, with zeros around it.
 
-    Returns:
-        (*size, channels) in `scratch`, and the work of filling it. What sticks out is cut off; if there is nothing to
-        fill, a view of `x` and no work.
+    What sticks out is cut off.
     """
     top, left = before
-    x = x[: max(0, size[0] - top), : max(0, size[1] - left)]
-    if x.shape[:2] == size:
-        return x, nothing
-    planes = scratch[: math.prod(size) * x.shape[2]].reshape(*size, x.shape[2])
-    middle = planes[top : top + len(x)]
+    x = x[: max(0, planes.shape[0] - top), : max(0, planes.shape[1] - left)]
+    middle = planes[top : top + x.shape[0]]
     inside = middle[:, left : left + x.shape[1]]
-    borders = (planes[:top], planes[top + len(x) :], middle[:, :left], middle[:, left + x.shape[1] :])
+    borders = (planes[:top], planes[top + x.shape[0] :], middle[:, :left], middle[:, left + x.shape[1] :])
     free = [border for border in borders if border.size]
 
-    def fill() -> None:
+    def run() -> None:
         for border in free:
             border.fill(0)
         np.copyto(inside, x)
 
-    return planes, fill
+    return run
+
+
+def padded(x: Array, before: Shape, size: Shape, scratch: Array) -> tuple[Array, Run]:
+    """`pad` into planes of `size` in `scratch`, and the planes; without a copy where the image is the planes."""
+    if before == (0, 0) and size == x[: size[0], : size[1]].shape[:2]:
+        return x[: size[0], : size[1]], nothing
+    planes = scratch[: math.prod(size) * x.shape[2]].reshape(*size, x.shape[2])
+    return planes, pad(x, before, planes)

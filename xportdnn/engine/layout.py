@@ -31,7 +31,8 @@ def within(memory: Array, shape: Shape) -> Array:
     if len(shape) != 4:
         return flat.reshape(shape)
     num, channels, height, width = shape
-    return flat.reshape(num, height, width, channels).transpose(0, 3, 1, 2)
+    images: Array = flat.reshape(num, height, width, channels).transpose(0, 3, 1, 2)
+    return images
 
 
 def empty(shape: Shape) -> Array:

@@ -35,7 +35,8 @@ class Lrn:
 
     @property
     def scratch(self) -> int:
-        return 2 * (max(part.stop - part.start for part in self._blocks()) * self._pitch + self._reach)
+        pixels: int = max(part.stop - part.start for part in self._blocks())
+        return 2 * (pixels * self._pitch + self._reach)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         source, target = layout.pixels(bottoms[0]), layout.pixels(top)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from xportdnn.engine import layout
+
+from xportdnn.engine import choice, layout
+from xportdnn.engine.choice import Work
 from xportdnn.engine.kernel import Run, nothing
 from xportdnn.engine.memory import LINE, buffers, place
 from xportdnn.engine.steps import Step, steps
 from xportdnn.execute import forward
-from xportdnn.layers import Array, Arrays, Shape
+from xportdnn.layers import Array, Arrays, Shape, Shapes
 from xportdnn.lazy import np
-from xportdnn.network import Net, Value, runnable
+from xportdnn.network import Layer, Net, Value, runnable
 
 
 class Program:
@@ -121,3 +123,27 @@ def _read_only(array: Array) -> Array:
     view = array[...]
     view.flags.writeable = False
     return view
+
+
+def rule(net: Net, layer: Layer, bottoms: Shapes, blobs: Arrays) -> Callable[[Arrays], Arrays]:
+    """A single layer, planned for bottoms of these shapes: a function from bottoms to new tops.
+
+    The bottoms may lie in memory as they like; the tops of kernels lie with their channels last.
+
+    Raises:
+        LayerError: by the function, see `execute.forward`.
+    """
+    assert layer.kind is not None
+    tops = layer.kind.shape(layer.params, bottoms)
+    kernel = choice.kernel(Work(layer, bottoms, tops, blobs))
+    if kernel is None:
+        return lambda arrays: forward(net, layer, arrays, blobs)
+    scratch = np.empty(kernel.scratch, np.float32)
+
+    def run(arrays: Arrays) -> Arrays:
+        top = layout.empty(tops[0])
+        with np.errstate(all="ignore"):
+            kernel.bind(tuple(layout.laid_out(array) for array in arrays), top, scratch)()
+        return (top,)
+
+    return run

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from xportdnn.engine import layout
-from xportdnn.engine.kernel import Op, Run, pad
+from xportdnn.engine.kernel import Op, Run, padded
 from xportdnn.kernels import Windows
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 _CELLS = 4  # outputs of a tile along each axis
 _TAPS = _CELLS + 2  # inputs
-# Bytes of transformed tiles, in and out, and the least number of tiles worth a matrix product.
+# Bytes of transformed tiles that a block may take.
 _TILES = 3 << 19
-_LEAST_TILES = 24
 _LEAST_CHANNELS = 32
 _LEAST_SIDE = 12
 
@@ -37,9 +36,9 @@ _LEAST_SIDE = 12
 class Transforms(NamedTuple):
     """The matrices for whole tiles: of the inputs (36, 36), of the weights (36, 9), of the outputs (16, 36)."""
 
-    inputs: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    outputs: NDArray[np.float64]
+    inputs: NDArray[np.floating]
+    weights: NDArray[np.floating]
+    outputs: NDArray[np.floating]
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +52,7 @@ def transforms() -> Transforms:
         weights[index] = point ** np.arange(3) / np.prod(point - others[index])
         outputs[:, index] = point ** np.arange(_CELLS)
     inputs[-1], weights[-1, -1], outputs[-1, -1] = np.poly(points)[::-1], 1, 1
-    return Transforms(*(np.kron(matrix, matrix) for matrix in (inputs, weights, outputs)))
+    return Transforms(np.kron(inputs, inputs), np.kron(weights, weights), np.kron(outputs, outputs))
 
 
 def pays(windows: Windows, counts: Shape, channels: int, num_output: int, group: int) -> bool:
@@ -128,19 +127,21 @@ class Winograd:
 
     @property
     def _height(self) -> int:
-        """Rows of tiles in a block."""
+        """Rows of tiles in a block: few enough for the cache, but enough to pay for the packing of the weights."""
         down, across = self._grid
-        height = max(_TILES // (4 * across * sum(self._halves)), -(-_LEAST_TILES // across))
-        return -(-down // -(-down // height))
+        worthwhile: int = min(self.weights.shape[1:]) // 3
+        height = max(_TILES // (4 * across * sum(self._halves)), -(-worthwhile // across))
+        blocks: int = -(-down // height)
+        return -(-down // blocks)
 
     @property
     def scratch(self) -> int:
-        channels = self.weights.shape[1]
+        channels: int = self.weights.shape[1]
         return math.prod(self._span) * channels + self._height * self._grid[1] * sum(self._halves)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         channels = self.weights.shape[1]
-        planes, fill = pad(layout.image(bottoms[0]), self.before, self._span, scratch)
+        planes, fill = padded(layout.image(bottoms[0]), self.before, self._span, scratch)
         free = scratch[math.prod(self._span) * channels :]
         blocks = [self._block(planes, top, free, start) for start in range(0, self._grid[0], self._height)]
         inputs, outputs = transforms().inputs.astype(np.float32), transforms().outputs.astype(np.float32)

@@ -2,41 +2,21 @@
 
 Three levels (`Arithmetic`): `fake` quantizes inputs, weights and outputs and computes in float between; `integer` is what
 a careful implementer of the same formats gets, with wide accumulators and rounding; `chaidnn` is the board, bit by bit.
+
+    run           the network, layer by layer: `prepare` once, `Simulation.run` for every batch, or `simulate` for both
+    formats       what the numbers of a blob look like, read from a layer's block
+    held          what a blob holds while the network runs
+    fake          the first level; `trimmed` makes its weights
+    integer       the second; its rules by layer type in `integer_rules`, its multipliers in `requantization`
+    chaidnn       the third; what the board makes of a network is planned in `board_plan`, `board_fusion`
+    vectors       the integers of every layer as files for a hardware engineer
+    command       `xportdnn simulate`
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from xportdnn.choices import Arithmetic
+from xportdnn.simulation.run import Simulation, prepare, simulate
+from xportdnn.simulation.simulated import Simulated
 
-from xportdnn.layers import Arrays
-from xportdnn.network import Layer
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-class Arithmetic(str, Enum):
-    """How exactly the hardware is imitated."""
-
-    FAKE = "fake"
-    INTEGER = "integer"
-    CHAIDNN = "chaidnn"
-
-
-class Simulated(NamedTuple):
-    """A layer that has just been simulated.
-
-    Attributes:
-        tops: real values, float32: integers times their step where the layer is quantized.
-        integers: the integers themselves, one array per top; empty where the layer computes in float.
-        saturated: how many values were clipped to the limits of their format.
-        wrapped: how many accumulators or sums wrapped around (chaidnn only).
-    """
-
-    layer: Layer
-    tops: Arrays
-    integers: tuple[NDArray[np.int64], ...] = ()
-    saturated: int = 0
-    wrapped: int = 0
+__all__ = ["Arithmetic", "Simulated", "Simulation", "prepare", "simulate"]

@@ -143,7 +143,7 @@ def _accumulate(parts: Sequence[_Chunk], columns: Numbers, six: bool) -> _Sum:
         term = _chunk_sum(part, columns, six)
         exact = total.values + term.values
         values, stuck = exact, _either(total.stuck, term.stuck)
-        if limit >= HIGHEST:
+        if limit > HIGHEST:
             values = _sticky(total.values, term.values, exact)
             stuck = _either(stuck, values != exact)
         total = _Sum(values, _either(total.wrapped, term.wrapped), stuck)
@@ -162,7 +162,7 @@ def _chunk_sum(chunk: _Chunk, columns: Numbers, six: bool) -> _Sum:
     """One chunk, limits below which nothing can happen left out."""
     columns = columns[:, :, chunk.taps]
     exact: Int32s = np.matmul(chunk.matrix, columns).astype(np.int32)
-    if chunk.limit < HIGHEST:
+    if chunk.limit <= HIGHEST:
         return _Sum(exact, None, None)
     values, wrapped = exact, None
     if chunk.limit >= 1 << (_HALF_BITS if six else _SUM_BITS) - 1:

@@ -1,0 +1,111 @@
+"""How far apart float and quantized numbers are: pure functions of two arrays, or of sums over many pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from xportdnn.lazy import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from xportdnn.layers import Array
+
+    Scores = NDArray[np.float64]
+
+_BLOCK = 1 << 14  # elements that are widened at a time: both float64 stretches stay in the cache
+
+
+class Energy(NamedTuple):
+    """Sums of squares, of one picture or of many.
+
+    Attributes:
+        signal: of the float values.
+        noise: of the differences.
+        quantized: of the quantized values.
+    """
+
+    signal: float
+    noise: float
+    quantized: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether neither array held NaN or infinity (the squares of float32 cannot exceed float64)."""
+        return math.isfinite(self.signal + self.noise + self.quantized)
+
+
+def energy(signal: Array, quantized: Array) -> Energy:
+    """The energies of two float32 arrays of the same shape, in float64."""
+    first, second = signal.reshape(-1), quantized.reshape(-1)
+    wide, other = np.empty(_BLOCK), np.empty(_BLOCK)
+    sums = [0.0, 0.0, 0.0]
+    for start in range(0, first.size, _BLOCK):
+        block = first[start : start + _BLOCK]
+        x, y = wide[: block.size], other[: block.size]
+        x[...], y[...] = block, second[start : start + _BLOCK]
+        # a NaN or an infinity is found in the sums, once, by `Energy.finite`
+        with np.errstate(invalid="ignore"):
+            sums[0] += float(x @ x)
+            sums[2] += float(y @ y)
+            y -= x
+            sums[1] += float(y @ y)
+    return Energy(*sums)
+
+
+def sqnr_db(sums: Energy) -> float | None:
+    """Signal-to-quantization-noise ratio, 10 log10(signal / noise) in dB; None where nothing differs or all is 0."""
+    if not sums.noise or not sums.signal:
+        return None
+    # the logarithms apart: the quotient of tiny sums may leave the range of a float
+    return 10 * (math.log10(sums.signal) - math.log10(sums.noise))
+
+
+def cosine(sums: Energy) -> float | None:
+    """The cosine of the angle between both, -1 to 1; None where one of them is all 0."""
+    if not sums.signal or not sums.quantized:
+        return None
+    # |a - b|^2 = |a|^2 - 2 a b + |b|^2
+    product = (sums.signal + sums.quantized - sums.noise) / 2
+    return max(-1.0, min(1.0, product / math.sqrt(sums.signal) / math.sqrt(sums.quantized)))
+
+
+def psnr_db(sums: Energy, count: int, extent: float) -> float | None:
+    """Peak signal-to-noise ratio, 10 log10(extent^2 / mean squared difference) in dB.
+
+    Args:
+        count: how many values the sums were taken over.
+        extent: greatest minus least float value, over all pictures.
+    """
+    if not sums.noise or not extent:
+        return None
+    return 20 * math.log10(extent) - 10 * (math.log10(sums.noise) - math.log10(count))
+
+
+def rank(scores: Scores, label: int) -> int:
+    """How many classes come before `label`; of equal scores the lower index comes first, as in numpy.argmax."""
+    better = int((scores > scores[label]).sum())
+    return better + int((scores[:label] == scores[label]).sum())
+
+
+def per_cent(hits: Sequence[bool]) -> float | None:
+    """The share of hits in per cent; None without any trial."""
+    return 100 * sum(hits) / len(hits) if hits else None
+
+
+def softmax(scores: Scores) -> Scores:
+    """Probabilities in proportion to e^score."""
+    grown = np.exp(scores - scores.max())
+    return np.asarray(grown / grown.sum())
+
+
+def divergence(first: Scores, second: Scores) -> float:
+    """Kullback-Leibler divergence of two distributions in nats, sum p log(p / q).
+
+    A probability that underflowed to 0 counts as the smallest normal float32, so that the sum stays finite.
+    """
+    least = float(np.finfo(np.float32).tiny)
+    p, q = np.maximum(first, least), np.maximum(second, least)
+    return float((first * (np.log(p) - np.log(q))).sum())

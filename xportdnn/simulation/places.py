@@ -1,0 +1,50 @@
+"""Errors of single layers, with the place of the layer; several of them at once where nothing has run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from xportdnn.errors import LayerError, NetworkError
+from xportdnn.network import Layer, Net
+
+
+@contextmanager
+def placed(net: Net, layer: Layer) -> Iterator[None]:
+    """A LayerError from inside gets the layer's place, if it has none yet."""
+    where = net.where(layer)
+    try:
+        yield
+    except LayerError as error:
+        text = str(error)
+        raise LayerError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+@dataclass
+class Problems:
+    """What speaks against running a network, layer by layer."""
+
+    net: Net
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, layer: Layer, problem: str) -> None:
+        """One more."""
+        self.lines.append(f"{self.net.at(layer)}: {problem}")
+
+    @contextmanager
+    def of(self, layer: Layer) -> Iterator[None]:
+        """A LayerError from inside is one more."""
+        try:
+            yield
+        except LayerError as error:
+            self.add(layer, str(error))
+
+    def check(self, headline: str) -> None:
+        """Stop if there are any.
+
+        Raises:
+            NetworkError: all of them.
+        """
+        if self.lines:
+            raise NetworkError(f"{self.net.source.name}: {headline}", self.lines)
