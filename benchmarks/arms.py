@@ -65,13 +65,12 @@ def case(name: str, images: int) -> Case:
     weights = execute.load(runnable(net, opened.inputs), opened.weights)
     fed = noise(np.random.default_rng(images), (images, *net.declared[net.inputs[0]]))
     classes = scales.classes(net.layers, ScaleClasses.BOARD)
-    needed = plan.needed(net, Matrix.GUIDE, classes)
+    counted = calibrate.counted(net, classes, plan.needed(net, Matrix.GUIDE, classes))
     observed: dict[Value, Array] = {}
     outputs: dict[Value, Array] = {}
     for step in execute.run(net, weights, {net.inputs[0]: fed[0]}):
-        counted = [id(top) for _, top in calibrate.observed(net, step, classes, needed)]
         tops = dict(zip(step.layer.tops, step.tops, strict=True))
-        observed |= {value: top for value, top in tops.items() if id(top) in counted}
+        observed |= {value: top for value, top in tops.items() if value in counted}
         outputs |= {value: top for value, top in tops.items() if value not in net.readers}
     return Case(name, files, net, opened.shapes, weights, fed, observed, outputs)
 

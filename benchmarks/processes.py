@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_INTERVAL = 0.002  # seconds between two looks at a process's memory
+_INTERVAL = 0.005  # seconds between two looks at a process's memory
 
 
 def run(command: Sequence[str]) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from tests import caffe_files
+from xportdnn.build import build
 from xportdnn.layers import Array, Shape
-from xportdnn.network import Layer, Net, Value, build, infer_shapes
+from xportdnn.network import Layer, Net, Value, infer_shapes
 from xportdnn.prototxt import Source, parse
 from xportdnn.upgrade import upgrade
 

@@ -17,8 +17,9 @@ from benchmarks.figures import Effort, Row
 from benchmarks.measure import Arm, Work, busy, interleaved
 from benchmarks.nets import NETS
 from xportdnn import caffemodel, prototxt
+from xportdnn.build import build
 from xportdnn.journal import Journal
-from xportdnn.network import Value, build, infer_shapes
+from xportdnn.network import Value, infer_shapes
 from xportdnn.opening import open_net
 
 pytestmark = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from xportdnn.build import build
 from xportdnn.errors import LayerError, NetworkError
 from xportdnn.layers import Shapes
-from xportdnn.network import build
 from xportdnn.phases import left_out
 from xportdnn.prototxt import Message, Source, parse
 from xportdnn.sources import is_source, source_shapes

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.board import SCHEMAS, compile_schema
@@ -176,22 +176,17 @@ def test_networks_in_any_spelling_read_as_protobuf_reads_them(text: str) -> None
     assert under_schema(root(text), NetParameter()) == expected
 
 
-WORDS = st.sampled_from(
-    ["layer", "name", ":", "{", "}", "<", ">", "[", "]", ",", ";", "-", '"a"', "'b'", "1", "0x1f", "1.5f", "true", "\n"]
-)
+WORDS = st.sampled_from(["aa", "bb", ":", "{", "}", "<", ">", "[", "]", ",", ";", '"c"', "'d'", "true", "\n", "# {\n"])
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(WORDS, max_size=9))
-def test_what_protobuf_refuses_is_refused_and_the_rest_accepted(words: list[str]) -> None:
-    text = " ".join(words)
-    # Python's parser takes "-" only together with its number; C++'s, which Caffe uses, takes it alone
-    joined = text.replace("- ", "-")
+@given(st.lists(WORDS, max_size=9).map(" ".join))
+def test_what_protobuf_refuses_is_refused_and_the_rest_accepted(text: str) -> None:
+    # of a field that no schema knows, protobuf cannot tell that it may be a list of messages without a colon
+    assume(not re.search(r"\w\s*\[", text))
     try:
-        text_format.Parse(joined, NetParameter(), allow_unknown_field=True)
-    except text_format.ParseError as error:
-        if "no field named" in str(error) or "Couldn't parse" in str(error) or "multiple" in str(error):
-            return  # sorts of values and repetitions are the schema's affair
+        text_format.Parse(text, NetParameter(), allow_unknown_field=True)
+    except text_format.ParseError:
         with pytest.raises(PrototxtError):
             root(text)
     else:
@@ -281,6 +276,8 @@ def test_a_quoted_text_reads_back(text: str) -> None:
         pytest.param("a: 1.2.3", r"1:4: expected a value for 'a', found '1.2.3'", id="no number"),
         pytest.param("a: 0x", r"1:4: expected a value for 'a', found '0x'", id="no hexadecimal number"),
         pytest.param("a: 08z", r"1:4: expected a value for 'a', found '08z'", id="letter in a number"),
+        pytest.param("[]: 1", r"1:2: expected a field name in '\[\]'", id="empty extension"),
+        pytest.param("[-]: 1", r"1:3: expected a field name in '\[-\]'", id="mark for an extension"),
         pytest.param("[a b", r"1:5: expected a field name, found the end of the file", id="open extension"),
         pytest.param("\u00e9: 1", r"1:1: expected a field name, found '\u00e9'", id="letter beyond ASCII"),
         pytest.param("a{" * 5000, r"1:202: blocks are nested more than 100 deep", id="nested without end"),

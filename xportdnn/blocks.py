@@ -36,7 +36,7 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
     removed = [_removed(source, entry) for entry in _old_blocks(net)]
     if removed:
         edits += removed
-        notes.append(f"{source.name}: {len(removed)} precision_param blocks that were there before are replaced")
+        notes.append(f"{source.name}: {len(removed)} blocks of formats that were there before are replaced")
     by_layer = {block.layer.index: block for block in blocks}
     for layer in net.layers:
         block = by_layer.get(layer.index)
@@ -76,9 +76,13 @@ def number(value: int | float) -> str:
     return text if any(mark in text for mark in ".en") else f"{text}.0"
 
 
+# The board's parser reads Ristretto's block where ours is absent, and refuses Ristretto's own fields in it.
+_OLD = ("precision_param", "quantization_param")
+
+
 def _old_blocks(net: Net) -> Iterator[Field]:
     for layer in net.layers:
-        yield from (entry for entry in layer.message.fields if entry.name == "precision_param")
+        yield from (entry for entry in layer.message.fields if entry.name in _OLD)
 
 
 def _removed(source: Source, entry: Field) -> Edit:

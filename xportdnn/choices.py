@@ -35,6 +35,13 @@ class Arithmetic(str, Enum):
     CHAIDNN = "chaidnn"
 
 
+class Side(str, Enum):
+    """What of a network is quantized, where only a part of it is."""
+
+    WEIGHTS = "weights"
+    ACTIVATIONS = "activations"
+
+
 class Triple(NamedTuple):
     """Three numbers for input, parameters and output, as `--bitwidths` and `--fl_bitwidths` give them."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from xportdnn.build import build
 from xportdnn.caffemodel import Caffemodel, LayerBlobs
 from xportdnn.edits import insertion
-from xportdnn.network import Layer, Net, build
+from xportdnn.network import Layer, Net
 from xportdnn.prototxt import Edit, Field, Message, parse
 
 _NORMALISING = ("BatchNorm", "BN")

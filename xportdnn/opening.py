@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xportdnn import caffemodel, prototxt
+from xportdnn.build import build
 from xportdnn.caffemodel import Caffemodel
 from xportdnn.errors import NetworkError
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.mend import mend
-from xportdnn.network import Layer, Net, Value, build, infer_shapes, unreached
+from xportdnn.network import Layer, Net, Value, infer_shapes, unreached
 from xportdnn.upgrade import upgrade
 from xportdnn.weights import Weights, assign
 
@@ -38,7 +39,7 @@ def open_net(path: str | Path, journal: Journal) -> Net:
     """The TEST network of a prototxt of any generation.
 
     Raises:
-        PrototxtError, NetworkError: see `prototxt.parse` and `network.build`.
+        PrototxtError, NetworkError: see `prototxt.parse` and `build.build`.
     """
     upgraded = upgrade(prototxt.parse(prototxt.read(path)))
     net = build(upgraded.document)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from xportdnn.choices import Mode
+from xportdnn.choices import Mode, Side
 from xportdnn.decode import decode, enum
-from xportdnn.errors import LayerError, NetworkError
+from xportdnn.errors import LayerError, NetworkError, UsageError
 from xportdnn.network import Layer, Net
 
 
@@ -42,6 +43,20 @@ class Precision:
         if self.th_layer_in is not None or self.th_layer_out is not None:
             return Mode.XILINX
         return Mode(self.quant_type)
+
+    def only(self, side: Side) -> Precision | None:
+        """The block without the formats of the other side; None if nothing is left of it."""
+        kept: dict[str, Any] = {
+            name: value
+            for name in _NUMBERS
+            if (name in _ACTIVATIONS) == (side is Side.ACTIVATIONS) and (value := getattr(self, name)) not in (None, ())
+        }
+        # without its thresholds a block would no longer say whose mode it is in
+        return Precision(quant_type=self.mode.value, **kept) if kept else None
+
+
+_NUMBERS = Precision.__dataclass_fields__.keys() - {"quant_type"}
+_ACTIVATIONS = {name for name in _NUMBERS if name.endswith(("_layer_in", "_layer_out"))}
 
 
 @dataclass(frozen=True)
@@ -93,6 +108,21 @@ def _block(layer: Layer) -> Precision | Ristretto | None:
     if theirs:
         return decode(theirs[0], Ristretto)
     return Ristretto() if layer.type.endswith("Ristretto") else None
+
+
+def only(formats: Mapping[int, Precision | Ristretto], side: Side) -> dict[int, Precision]:
+    """The formats of one side; blocks of which nothing is left are absent.
+
+    Raises:
+        UsageError: there are blocks of Ristretto, which cannot leave a side out.
+    """
+    found: dict[int, Precision] = {}
+    for index, block in formats.items():
+        if isinstance(block, Ristretto):
+            raise UsageError(f"only {side.value}: Ristretto's quantization_param cannot keep the other side float")
+        if (left := block.only(side)) is not None:
+            found[index] = left
+    return found
 
 
 def modes(formats: Mapping[int, Precision | Ristretto]) -> frozenset[str]:

@@ -281,7 +281,10 @@ class _Parser:
             if part.kind == "end" or (part.kind == "wrong" and part.text not in "./"):
                 raise self.fail(part, f"expected a field name, found {_show(part)}")
             parts.append(part.text)
-        return f"[{''.join(parts)}]"
+        name = "".join(parts)
+        if not re.fullmatch(r"[A-Za-z_][\w./-]*", name):
+            raise self.fail(self.taken, f"expected a field name in '[{name}]'")
+        return f"[{name}]"
 
     def opens(self) -> bool:
         return self.next.kind == "mark" and self.next.text in _CLOSING

@@ -66,6 +66,11 @@ def copied(layer: Layer) -> bool:
     return kind is not None and kind.ties != "none" and kind.name not in _FOLDED and kind.name not in _COMPUTING
 
 
+def repeats(layer: Layer) -> bool:
+    """Whether the layer only moves or rectifies numbers, so that its block says again what its producer's says."""
+    return copied(layer) or (layer.kind is not None and layer.kind.name in _FOLDED)
+
+
 def members(found: Mapping[Value, Value]) -> dict[Value, tuple[Value, ...]]:
     """Class -> its values."""
     grouped: dict[Value, list[Value]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from xportdnn.engine.kernel import Kernel
 from xportdnn.engine.lrn import Lrn
 from xportdnn.engine.pointwise import Affine, Concat, Eltwise, Part, Pointwise, merged, part, sequence
 from xportdnn.engine.pooling import Pooling
+from xportdnn.engine.product import factor
 from xportdnn.engine.winograd import Winograd
 from xportdnn.layers import Array, Arrays, Shape, Shapes
 from xportdnn.layers.convolution import windows_of
@@ -68,8 +70,9 @@ def _convolution(work: Work) -> Kernel | None:
     if p.group == bottom[1] == p.num_output > 1:
         return Depthwise(bottom, windows, counts, depthwise.row_weights(weight, counts[1]), finish)
     if winograd.pays(windows, counts, bottom[1], p.num_output, p.group):
-        return Winograd(windows.pad, counts, winograd.transformed(weight), finish)
-    return Convolution(bottom, windows, counts, convolution.matrices(weight, p.group), finish)
+        return Winograd(windows.pad, counts, factor(winograd.transformed(weight), winograd.tiles(counts)), finish)
+    weights = factor(convolution.matrices(weight, p.group), math.prod(counts))
+    return Convolution(bottom, windows, counts, weights, finish)
 
 
 def _folded(work: Work) -> tuple[Array, tuple[Part, ...]]:

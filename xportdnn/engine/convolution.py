@@ -1,7 +1,6 @@
 """Convolution as matrix products: the windows of some image rows unrolled (im2col), times the weights.
 
-A stretch of rows is small enough for its unrolled windows to stay in the cache and large enough to pay for the packing
-of the weights that BLAS does at every product. 1x1 kernels read the image as it is.
+A stretch of rows is small enough for its unrolled windows to stay in the cache. 1x1 kernels read the image as it is.
 """
 
 from __future__ import annotations
@@ -11,20 +10,15 @@ from dataclasses import dataclass
 
 from xportdnn.engine import layout
 from xportdnn.engine.kernel import Op, Run, blocks, padded
+from xportdnn.engine.product import Factor
 from xportdnn.kernels import Windows
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 
-# Bytes of unrolled windows.
-_COLUMNS = 1 << 19
-
 
 def matrices(weight: Array, group: int) -> Array:
-    """(num_output, channels / group, kh, kw) as (group, kh * kw * channels / group, num_output / group)."""
-    num_output, channels, height, width = weight.shape
-    grouped = weight.reshape(group, num_output // group, channels, height, width)
-    taps_first = np.ascontiguousarray(grouped.transpose(0, 3, 4, 2, 1), np.float32)
-    return taps_first.reshape(group, height * width * channels, num_output // group)
+    """(num_output, channels / group, kh, kw) as (group, kh, kw, channels / group, num_output / group), a view."""
+    return weight.reshape(group, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -33,14 +27,14 @@ class Convolution:
 
     Attributes:
         bottom, counts: the image's shape, and how many windows lie over its height and width.
-        weights: see `matrices`.
+        weights: one factor for each group (see `matrices`).
         finish: what is done to every stretch of the top's rows.
     """
 
     bottom: Shape
     windows: Windows
     counts: Shape
-    weights: Array
+    weights: Factor
     finish: tuple[Op, ...]
 
     @property
@@ -59,43 +53,42 @@ class Convolution:
 
     def _blocks(self) -> list[slice]:
         rows, width = self.counts
-        taps = self.weights.shape[0] * self.weights.shape[1]
-        if self._direct:
-            return list(blocks(rows, 4 * width * self.weights.shape[0] * self.weights.shape[2], width))
-        return list(blocks(rows, 4 * width * taps, width, _COLUMNS))
+        numbers = self.weights.stack * (self.weights.columns if self._direct else self.weights.inner)
+        return list(blocks(rows, 4 * width * numbers, width))
 
     @property
     def scratch(self) -> int:
         if self._direct:
             return 0
         tallest: int = max(rows.stop - rows.start for rows in self._blocks())
-        group, taps = self.weights.shape[:2]
-        return int(self._padded + tallest * self.counts[1] * group * taps)
+        return self._padded + tallest * self.counts[1] * self.weights.stack * self.weights.inner
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
-        (group, taps, outputs), width = self.weights.shape, self.counts[1]
+        group, taps, width = self.weights.stack, self.weights.inner, self.counts[1]
         planes, fill = padded(layout.image(bottoms[0]), self.windows.pad, self._span, scratch)
         patches = self._patches(planes)
         columns = scratch[self._padded :]
-        target = layout.pixels(top).reshape(-1, group, outputs).transpose(1, 0, 2)
+        target = layout.pixels(top).reshape(-1, group, self.weights.columns).transpose(1, 0, 2)
         stretches = []
         for rows in self._blocks():
             wanted = patches[:, rows]
             pixels = slice(rows.start * width, rows.stop * width)
             if self._direct:
-                matrix = layout.pixels(bottoms[0])[pixels].reshape(-1, group, taps).transpose(1, 0, 2)
                 unrolled = wanted
+                matrix = layout.pixels(bottoms[0])[pixels].reshape(-1, group, taps).transpose(1, 0, 2)
             else:
                 unrolled = columns[: wanted.size].reshape(wanted.shape)
                 matrix = unrolled.reshape(group, -1, taps)
-            stretches.append((unrolled, wanted, matrix, target[:, pixels], layout.rows(top)[rows]))
+            products = self.weights.products(matrix, target[:, pixels])
+            stretches.append((unrolled, wanted, products, layout.rows(top)[rows]))
 
         def run() -> None:
             fill()
-            for unrolled, wanted, matrix, out, rows in stretches:
+            for unrolled, wanted, products, rows in stretches:
                 if unrolled is not wanted:
                     np.copyto(unrolled, wanted)
-                np.matmul(matrix, self.weights, out=out)
+                for x, strips, out in products:
+                    np.matmul(x, strips, out=out)
                 for op in self.finish:
                     op(rows, rows)
 
@@ -103,7 +96,7 @@ class Convolution:
 
     def _patches(self, planes: Array) -> Array:
         """Every window of (*span, C), a view of shape (group, *counts, *kernel, C / group)."""
-        group = self.weights.shape[0]
+        group = self.weights.stack
         channels = planes.shape[2] // group
         y, x, c = planes.strides
         (sy, sx), (dy, dx) = self.windows.stride, self.windows.dilation

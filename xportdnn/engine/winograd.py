@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from xportdnn.engine import layout
 from xportdnn.engine.kernel import Op, Run, padded
+from xportdnn.engine.product import Factor, Product
 from xportdnn.kernels import Windows
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _CELLS = 4  # outputs of a tile along each axis
 _TAPS = _CELLS + 2  # inputs
 # Bytes of transformed tiles that a block may take.
-_TILES = 3 << 19
+_BLOCK = 3 << 19
 _LEAST_CHANNELS = 32
 _LEAST_SIDE = 12
 
@@ -67,30 +68,37 @@ def pays(windows: Windows, counts: Shape, channels: int, num_output: int, group:
 
 
 def transformed(weight: Array) -> Array:
-    """(num_output, channels, 3, 3) as (36, channels, num_output)."""
-    num_output, channels = weight.shape[:2]
+    """(num_output, channels, 3, 3) as (36, channels, num_output), not in that order in memory."""
     taps = weight.reshape(-1, 9).T.astype(np.float32)
     tiles = np.matmul(transforms().weights.astype(np.float32), taps)
-    return np.ascontiguousarray(tiles.reshape(-1, num_output, channels).transpose(0, 2, 1))
+    return tiles.reshape(-1, *weight.shape[:2]).transpose(0, 2, 1)
+
+
+def tiles(counts: Shape) -> int:
+    """How many tiles cover so many outputs."""
+    return math.prod(-(-count // _CELLS) for count in counts)
 
 
 class _Block(NamedTuple):
-    """Views for some rows of tiles, in the order in which they are filled.
+    """Views for some rows of tiles, in the order in which they are filled; every tile's numbers lie together.
 
     Attributes:
-        windows, tiles: the inputs of every tile, where they lie and side by side, (6, 6, down, across, C).
-        values: transformed, (36, tiles, C).
-        products: (36, tiles, M).
-        cells: the outputs of every tile, (16, tiles * M).
-        parts: pairs of views: where cells belong in the top, and the cells.
+        windows: the inputs of every tile where they lie, (down, across, 6, 6, C).
+        inputs: the same side by side, (tiles, 36, C).
+        values: transformed, (tiles, 36, C).
+        products: the work of (36, tiles, C) times (36, C, M).
+        results: what comes of it, (tiles, 36, M).
+        outputs: transformed back, (tiles, 16, M).
+        parts: pairs of views: where outputs belong in the top, and the outputs.
         rows: the stretch of the top.
     """
 
     windows: Array
-    tiles: Array
+    inputs: Array
     values: Array
-    products: Array
-    cells: Array
+    products: list[Product]
+    results: Array
+    outputs: Array
     parts: list[tuple[Array, Array]]
     rows: Array
 
@@ -101,13 +109,13 @@ class Winograd:
 
     Attributes:
         before: cells of pad above and to the left.
-        weights: see `transformed`.
+        weights: 36 factors (see `transformed`).
         finish: what is done to every stretch of the top's rows.
     """
 
     before: Shape
     counts: Shape
-    weights: Array
+    weights: Factor
     finish: tuple[Op, ...]
 
     @property
@@ -117,94 +125,89 @@ class Winograd:
 
     @property
     def _span(self) -> Shape:
-        return tuple(_CELLS * tiles + 2 for tiles in self._grid)
+        return tuple(_CELLS * count + 2 for count in self._grid)
+
+    @property
+    def _padded(self) -> int:
+        return math.prod(self._span) * self.weights.inner
 
     @property
     def _halves(self) -> tuple[int, int]:
         """Numbers per tile in the two pieces of memory between which the transforms go back and forth."""
-        channels, outputs = self.weights.shape[1:]
+        channels, outputs = self.weights.inner, self.weights.columns
         return _TAPS**2 * max(channels, outputs), max(_TAPS**2 * channels, _CELLS**2 * outputs)
 
     @property
     def _height(self) -> int:
-        """Rows of tiles in a block: few enough for the cache, but enough to pay for the packing of the weights."""
+        """Rows of tiles in a block: few enough for the cache, but enough to be worth a reading of all weights."""
         down, across = self._grid
-        worthwhile: int = min(self.weights.shape[1:]) // 3
-        height = max(_TILES // (4 * across * sum(self._halves)), -(-worthwhile // across))
-        blocks: int = -(-down // height)
-        return -(-down // blocks)
+        worthwhile = min(self.weights.inner, self.weights.columns) // 8
+        height = max(_BLOCK // (4 * across * sum(self._halves)), -(-worthwhile // across))
+        return -(-down // -(-down // height))
 
     @property
     def scratch(self) -> int:
-        channels: int = self.weights.shape[1]
-        return math.prod(self._span) * channels + self._height * self._grid[1] * sum(self._halves)
+        return self._padded + self._height * self._grid[1] * sum(self._halves)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
-        channels = self.weights.shape[1]
         planes, fill = padded(layout.image(bottoms[0]), self.before, self._span, scratch)
-        free = scratch[math.prod(self._span) * channels :]
-        blocks = [self._block(planes, top, free, start) for start in range(0, self._grid[0], self._height)]
-        inputs, outputs = transforms().inputs.astype(np.float32), transforms().outputs.astype(np.float32)
+        starts = range(0, self._grid[0], self._height)
+        blocks = [self._block(planes, top, scratch[self._padded :], start) for start in starts]
+        forth, back = transforms().inputs.astype(np.float32), transforms().outputs.astype(np.float32)
 
         def run() -> None:
             fill()
             for block in blocks:
-                np.copyto(block.tiles, block.windows)
-                np.matmul(inputs, block.tiles.reshape(len(inputs), -1), out=block.values.reshape(len(inputs), -1))
-                np.matmul(block.values, self.weights, out=block.products)
-                np.matmul(outputs, block.products.reshape(len(inputs), -1), out=block.cells)
-                for place, cells in block.parts:
-                    np.copyto(place, cells)
+                np.copyto(block.inputs.reshape(block.windows.shape), block.windows)
+                np.matmul(forth, block.inputs, out=block.values)
+                for x, strips, out in block.products:
+                    np.matmul(x, strips, out=out)
+                np.matmul(back, block.results, out=block.outputs)
+                for place, outputs in block.parts:
+                    np.copyto(place, outputs)
                 for op in self.finish:
                     op(block.rows, block.rows)
 
         return run
 
     def _block(self, planes: Array, top: Array, free: Array, start: int) -> _Block:
-        channels, outputs = self.weights.shape[1:]
-        across = self._grid[1]
+        channels, num_output, across = self.weights.inner, self.weights.columns, self._grid[1]
         down = min(self._height, self._grid[0] - start)
         count = down * across
         y, x, c = planes.strides
         windows = np.lib.stride_tricks.as_strided(
             planes[start * _CELLS :],
-            (_TAPS, _TAPS, down, across, channels),
-            (y, x, _CELLS * y, _CELLS * x, c),
+            (down, across, _TAPS, _TAPS, channels),
+            (_CELLS * y, _CELLS * x, y, x, c),
             writeable=False,
         )
         first, second = free[: count * self._halves[0]], free[count * self._halves[0] :]
-        cells = second[: _CELLS**2 * count * outputs].reshape(_CELLS**2, -1)
+        inputs = first[: windows.size].reshape(count, _TAPS**2, channels)
+        values = second[: windows.size].reshape(count, _TAPS**2, channels)
+        results = first[: count * _TAPS**2 * num_output].reshape(count, _TAPS**2, num_output)
+        outputs = second[: count * _CELLS**2 * num_output].reshape(count, _CELLS**2, num_output)
+        products = self.weights.products(values.transpose(1, 0, 2), results.transpose(1, 0, 2))
         rows = slice(start * _CELLS, min((start + down) * _CELLS, self.counts[0]))
-        return _Block(
-            windows,
-            first[: windows.size].reshape(windows.shape),
-            second[: windows.size].reshape(_TAPS**2, count, channels),
-            first[: _TAPS**2 * count * outputs].reshape(_TAPS**2, count, outputs),
-            cells,
-            list(_parts(layout.image(top)[rows], cells.reshape(_CELLS, _CELLS, down, across, outputs))),
-            layout.rows(top)[rows],
-        )
+        parts = list(_parts(layout.image(top)[rows], outputs.reshape(down, across, _CELLS, _CELLS, num_output)))
+        return _Block(windows, inputs, values, products, results, outputs, parts, layout.rows(top)[rows])
 
 
-def _parts(top: Array, cells: Array) -> Iterator[tuple[Array, Array]]:
-    """The cells of whole tiles, and of those that stick out of the top on either side: pairs of place and cells."""
-    height, width, outputs = top.shape
-    for rows, down in _tiles(height):
-        for columns, across in _tiles(width):
+def _parts(top: Array, outputs: Array) -> Iterator[tuple[Array, Array]]:
+    """The outputs of whole tiles, and of those that stick out of the top on either side: pairs of place and outputs."""
+    height, width, channels = top.shape
+    for rows, down in _edges(height):
+        for columns, across in _edges(width):
             place = top[rows, columns]
-            tall, wide = place.shape[0] // _count(down), place.shape[1] // _count(across)
-            tiled = place.reshape(_count(down), tall, _count(across), wide, outputs).transpose(1, 3, 0, 2, 4)
-            yield tiled, cells[:tall, :wide, down, across]
+            kept = outputs[down, across]
+            tall, wide = place.shape[0] // len(kept), place.shape[1] // kept.shape[1]
+            tiled = place.reshape(len(kept), tall, kept.shape[1], wide, channels).transpose(0, 2, 1, 3, 4)
+            yield tiled, kept[:, :, :tall, :wide]
 
 
-def _tiles(length: int) -> Iterator[tuple[slice, slice]]:
+def _edges(length: int) -> Iterator[tuple[slice, slice]]:
     """The cells of an axis and the tiles they lie in: first the whole tiles, then the last one if it sticks out."""
     whole = length // _CELLS
     if whole:
         yield slice(0, whole * _CELLS), slice(0, whole)
     if length % _CELLS:
         yield slice(whole * _CELLS, length), slice(whole, whole + 1)
-
-
-def _count(tiles: slice) -> int:
-    return int(tiles.stop - tiles.start)

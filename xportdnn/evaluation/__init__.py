@@ -9,5 +9,7 @@
     ranking      the layers, worst first
     findings     where the damage is, in words
     run          all of it, from options to an `Evaluation`
-    table, values, page   the result as text, as JSON, as one HTML page (charts: its pictures)
+    table, values, page, charts   the result as text, as JSON, as one HTML page with its pictures
+
+NumPy does the work; Jinja2 and pygal are needed for the page alone (`pip install xportdnn[report]`).
 """

@@ -62,8 +62,8 @@ def reads_off(net: Net, index: int) -> bool:
 def scores_of(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape]) -> Value | None:
     """The output that gives a score to every class, or None: the network is no classifier.
 
-    It is the last output, a vector per picture, (1, C) or (1, C, 1, 1), and the only output or a Softmax. A Softmax over
-    the last of three axes, (1, positions, C), gives the mean of its positions.
+    It is the last output, a vector per picture, (1, C) or (1, C, 1, 1), and the only output or a Softmax. A Softmax
+    over the last of three axes, (1, positions, C), gives the mean of its positions.
     """
     if not found:
         return None

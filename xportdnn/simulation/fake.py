@@ -2,7 +2,8 @@
 
 A layer with a block reads its bottoms and weights in the block's formats, computes by the reference rule, and its tops
 are brought into the format that it writes. What the block says nothing of stays float, so a layer without one computes
-in float altogether.
+in float altogether. The blocks of layers that only rectify or move numbers (ReLU, Concat) repeat those of their
+producers; where these compute in float, as InnerProduct and PriorBox do, such a block quantizes nothing.
 
 Of Ristretto's own block only layers of its own types (`ConvolutionRistretto`) take notice, as in Ristretto. They trim
 their bottoms in the bottoms' memory: whoever reads the blob later, also through Split, Reshape and Flatten, which share
@@ -15,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from xportdnn import execute, scales
-from xportdnn.errors import LayerError
 from xportdnn.layers import Array, Arrays
 from xportdnn.network import Layer, Net, Value
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats as form
 from xportdnn.simulation.formats import Block, Format
 from xportdnn.simulation.held import Floats, Held, Outcome
+from xportdnn.simulation.places import Problems
 from xportdnn.simulation.trimmed import trimmed
 
 
@@ -60,11 +61,12 @@ class Fake:
             as_ristretto: with the defects of Ristretto's CPU code.
 
         Raises:
-            LayerError: with the place of a layer whose weights do not fit its block.
+            NetworkError: layers whose weights do not fit their blocks.
         """
         self.net = net
         self.clipped: dict[int, int] = {}
         self.prepared: dict[int, _Prepared] = {}
+        unfit = Problems(net)
         for layer in layers:
             blobs = weights.get(layer.index, ())
             block = heeded(layer, formats)
@@ -72,13 +74,12 @@ class Fake:
                 self.prepared[layer.index] = _Prepared(None, None, blobs)
                 continue
             rounding = form.rounding_of(block, layer.index)
-            try:
+            sides = (side(block, rounding, as_ristretto) for side in (form.layer_in, form.layer_out))
+            with unfit.of(layer):
                 parameters = trimmed(layer, blobs, block, rounding, as_ristretto)
-            except LayerError as error:
-                raise LayerError(f"{net.where(layer)}: {error}") from None
-            self.clipped[layer.index] = parameters.clipped
-            layer_in, layer_out = (side(block, rounding, as_ristretto) for side in (form.layer_in, form.layer_out))
-            self.prepared[layer.index] = _Prepared(layer_in, layer_out, parameters.blobs, isinstance(block, Ristretto))
+                self.clipped[layer.index] = parameters.clipped
+                self.prepared[layer.index] = _Prepared(*sides, parameters.blobs, isinstance(block, Ristretto))
+        unfit.check("weights that do not fit their formats:")
 
     def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome:
         """An input of the network."""
@@ -93,6 +94,8 @@ class Fake:
             LayerError: NaN or infinity where numbers are quantized.
         """
         own = self.prepared[layer.index]
+        if passes_floats_on(layer, bottoms):
+            own = _Prepared(None, None, own.blobs)
         read, lost = self._read(layer, bottoms, own.layer_in)
         arrays = execute.forward(self.net, layer, tuple(held.real for held in read), own.blobs)
         known = _shared(read) if _rearranges(layer) else None
@@ -122,6 +125,13 @@ def heeded(layer: Layer, formats: Mapping[int, Block]) -> Block | None:
     """The layer's block, if the layer takes notice of it."""
     block = formats.get(layer.index)
     return None if isinstance(block, Ristretto) and not layer.type.endswith("Ristretto") else block
+
+
+def passes_floats_on(layer: Layer, bottoms: Sequence[Held]) -> bool:
+    """Whether the layer only rectifies or moves numbers, and none of them is quantized."""
+    assert layer.kind is not None
+    idle = layer.kind.name == "ReLU" or scales.copied(layer)
+    return idle and all(isinstance(held, Floats) and held.format is None for held in bottoms)
 
 
 def quantities(layer: Layer) -> range:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, Union
 
 from xportdnn.arithmetic import Integers
-from xportdnn.layers import Array
+from xportdnn.layers import Array, Shape
 from xportdnn.simulation.formats import Format, Whole
 
 
@@ -23,6 +23,10 @@ class Floats:
     format: Format | None = None
     fed: bool = False
 
+    @property
+    def shape(self) -> Shape:
+        return self.real.shape
+
 
 @dataclass(frozen=True)
 class Quantized:
@@ -34,6 +38,10 @@ class Quantized:
     @property
     def real(self) -> Array:
         return self.format.dequantize(self.integers)
+
+    @property
+    def shape(self) -> Shape:
+        return self.integers.shape
 
 
 Held: TypeAlias = Union[Floats, Quantized]

@@ -15,7 +15,7 @@ from xportdnn.arithmetic import Int64s
 from xportdnn.arithmetic.rounding import half_away
 from xportdnn.errors import LayerError
 from xportdnn.kernels import padded, reduce_windows
-from xportdnn.layers import clip, pooling, relu6
+from xportdnn.layers import clip, pooling
 from xportdnn.lazy import np
 from xportdnn.network import Layer
 from xportdnn.simulation.formats import Fixed, Whole
@@ -103,8 +103,8 @@ def limit(layer: Layer, bottoms: Sequence[Int64s], source: Whole, out: Whole, re
     """ReLU6 and Clip: the limits rounded to whole steps."""
     (x,) = bottoms
     assert layer.kind is not None
-    low, high = (0.0, relu6.SIX) if layer.kind.name == "ReLU6" else clip.limits(layer.params)
-    steps = half_away(np.array([low, high]) / source.step)
+    low, high = (0.0, 6.0) if layer.kind.name == "ReLU6" else clip.limits(layer.params)
+    steps = half_away(np.clip(np.array([low, high]) / source.step, _LEAST, -_LEAST))
     return converted(np.clip(x, int(steps[0]), int(steps[1])), source, out)
 
 
