@@ -199,8 +199,9 @@ def test_layout(before: str, after: str) -> None:
     assert quantized(before).text == after
 
 
-def test_old_blocks_go_even_where_no_new_ones_come() -> None:
-    text = data(1, 3, 5, 7) + layer("act", "ReLU", "data", "act", "precision_param { bw_layer_in: 3 }")
+@pytest.mark.parametrize("block", ["precision_param", "quantization_param"])
+def test_old_blocks_go_even_where_no_new_ones_come(block: str) -> None:
+    text = data(1, 3, 5, 7) + layer("act", "ReLU", "data", "act", f"{block} {{ bw_layer_in: 3 }}")
     result = quantized(text)
     assert result.text == data(1, 3, 5, 7) + layer("act", "ReLU", "data", "act")
     assert result.notes == ("net.prototxt: 1 blocks of formats that were there before are replaced",)

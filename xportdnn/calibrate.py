@@ -15,7 +15,7 @@ from xportdnn.errors import CalibrationError
 from xportdnn.execute import Step, run
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
-from xportdnn.network import Layer, Net, Value
+from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.statistics import Statistics
 from xportdnn.workers import Tick, crew
@@ -44,13 +44,20 @@ def stream(
         CalibrationError: a layer gave NaN or infinity.
     """
     roots = counted(opened.net, classes, needed)
-    program = Program(opened.net, weights, opened.shapes, opened.inputs, roots)
+    program = Program(opened.net, weights, opened.shapes, opened.inputs, {*roots, *outputs(opened)})
 
     def share(indices: Sequence[int]) -> Share:
         return Share(opened.net, weights, program.twin(), pictures, indices, roots)
 
     with crew(share, len(pictures), workers, tick) as shares:
         return reduce(_merged, shares.call(Share.observe))
+
+
+def outputs(opened: Opened) -> list[Value]:
+    """The computed values that no layer reads."""
+    layers = runnable(opened.net, opened.inputs)
+    read = {value for layer in layers for value in layer.bottoms}
+    return [value for layer in layers for value in layer.tops if value not in read]
 
 
 def counted(net: Net, classes: Mapping[Value, Value], needed: frozenset[Value]) -> dict[Value, Value]:
@@ -99,7 +106,10 @@ class Share:
                     continue
                 if not is_finite(top):
                     self._name_the_first(feeds)
-                part, root = statistics.of(top), self.roots[value]
+                root = self.roots.get(value)
+                if root is None:  # an output behind the last calibrated layer, looked at for NaN only
+                    continue
+                part = statistics.of(top)
                 found[root] = statistics.merge(found[root], part) if root in found else part
             self.tick()
         return found

@@ -30,6 +30,46 @@ def normalized(name: str) -> str:
     return name.replace("-", "_")
 
 
+def preprocessing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options about what becomes of a picture before the network is fed."""
+    options = (
+        click.option(
+            "--dims",
+            type=numbers(3),
+            metavar="N,N,N",
+            help="C,H,W of the input.  [default: the network's own, else 3,224,224]",
+        ),
+        click.option(
+            "--transpose",
+            type=numbers(3),
+            metavar="N,N,N",
+            default="2,0,1",
+            show_default=True,
+            help="Order of the axes of a picture H,W,C.",
+        ),
+        click.option(
+            "--channel_swap",
+            type=numbers(),
+            metavar="N,...",
+            help="Order of the channels; 2,1,0 is BGR.  [default: 2,1,0]",
+        ),
+        click.option(
+            "--raw_scale", type=float, default=255.0, show_default=True, help="Factor before the mean is subtracted."
+        ),
+        click.option(
+            "--mean_value",
+            metavar="M,M,M|FILE",
+            help="One mean, one per channel, or a .npy or .binaryproto file.  [default: 104,117,123]",
+        ),
+        click.option(
+            "--input_scale", type=float, default=1.0, show_default=True, help="Factor after the mean is subtracted."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def speech(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options about what is said, which every command has."""
     for decorator in (

@@ -8,7 +8,7 @@ import click
 
 from xportdnn import __version__
 from xportdnn.choices import THRESHOLD_METHODS, Matrix, Mode, ScaleClasses, Triple
-from xportdnn.cli.arguments import normalized, numbers, speech
+from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
 from xportdnn.errors import UsageError
 
 _EPILOG = """\
@@ -81,27 +81,7 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
     metavar="N,...",
     help="Choose the pictures by position in the sorted folder, from 0.",
 )
-@click.option(
-    "--dims", type=numbers(3), metavar="N,N,N", help="C,H,W of the input.  [default: the network's own, else 3,224,224]"
-)
-@click.option(
-    "--transpose",
-    type=numbers(3),
-    metavar="N,N,N",
-    default="2,0,1",
-    show_default=True,
-    help="Order of the axes of a picture H,W,C.",
-)
-@click.option(
-    "--channel_swap", type=numbers(), metavar="N,...", help="Order of the channels; 2,1,0 is BGR.  [default: 2,1,0]"
-)
-@click.option("--raw_scale", type=float, default=255.0, show_default=True, help="Factor before the mean is subtracted.")
-@click.option(
-    "--mean_value",
-    metavar="M,M,M|FILE",
-    help="One mean, one per channel, or a .npy or .binaryproto file.  [default: 104,117,123]",
-)
-@click.option("--input_scale", type=float, default=1.0, show_default=True, help="Factor after the mean is subtracted.")
+@preprocessing
 @click.option(
     "--threshold_method",
     type=click.Choice(THRESHOLD_METHODS),

@@ -14,7 +14,6 @@ from xportdnn.engine.kernel import Kernel
 from xportdnn.engine.lrn import Lrn
 from xportdnn.engine.pointwise import Affine, Concat, Eltwise, Part, Pointwise, merged, part, sequence
 from xportdnn.engine.pooling import Pooling
-from xportdnn.engine.product import factor
 from xportdnn.engine.winograd import Winograd
 from xportdnn.layers import Array, Arrays, Shape, Shapes
 from xportdnn.layers.convolution import windows_of
@@ -70,8 +69,8 @@ def _convolution(work: Work) -> Kernel | None:
     if p.group == bottom[1] == p.num_output > 1:
         return Depthwise(bottom, windows, counts, depthwise.row_weights(weight, counts[1]), finish)
     if winograd.pays(windows, counts, bottom[1], p.num_output, p.group):
-        return Winograd(windows.pad, counts, factor(winograd.transformed(weight), winograd.tiles(counts)), finish)
-    weights = factor(convolution.matrices(weight, p.group), math.prod(counts))
+        return Winograd(windows.pad, counts, winograd.factor(weight, counts), finish)
+    weights = convolution.factor(weight, p.group, math.prod(counts))
     return Convolution(bottom, windows, counts, weights, finish)
 
 

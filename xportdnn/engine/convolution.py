@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from xportdnn.engine import layout
+from xportdnn.engine import layout, product
 from xportdnn.engine.kernel import Op, Run, blocks, padded
 from xportdnn.engine.product import Factor
 from xportdnn.kernels import Windows
@@ -16,9 +16,12 @@ from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 
 
-def matrices(weight: Array, group: int) -> Array:
-    """(num_output, channels / group, kh, kw) as (group, kh, kw, channels / group, num_output / group), a view."""
-    return weight.reshape(group, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
+def factor(weight: Array, group: int, outputs: int) -> Factor:
+    """Weights (num_output, channels / group, kh, kw) as factors of the unrolled windows of so many outputs."""
+    taps = math.prod(weight.shape[1:])
+    taps_first = weight.reshape(group, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
+    cut = product.strips(taps_first, product.width(len(weight) // group, taps, outputs))
+    return Factor(tuple(strips.reshape(len(strips), group, taps, -1) for strips in cut))
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Convolution:
 
     Attributes:
         bottom, counts: the image's shape, and how many windows lie over its height and width.
-        weights: one factor for each group (see `matrices`).
+        weights: one factor for each group (see `factor`).
         finish: what is done to every stretch of the top's rows.
     """
 

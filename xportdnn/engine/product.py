@@ -8,6 +8,7 @@ in one piece, and some rows at a time are multiplied with all strips in one call
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,48 +31,57 @@ class Product(NamedTuple):
 
 @dataclass(frozen=True)
 class Factor:
-    """The right factors of a stack of products: (stack, inner, columns).
+    """The right factors of a stack of products, (stack, inner, columns), cut into strips of columns.
 
     Attributes:
-        strips: each (count, stack, inner, width), contiguous; the last may be narrower.
+        strips: each (count, stack, inner, width), contiguous; those of the last piece are narrower.
     """
 
-    stack: int
-    inner: int
-    columns: int
     strips: tuple[Array, ...]
+
+    @property
+    def stack(self) -> int:
+        return int(self.strips[0].shape[1])
+
+    @property
+    def inner(self) -> int:
+        return int(self.strips[0].shape[2])
+
+    @property
+    def columns(self) -> int:
+        return sum(len(strips) * strips.shape[3] for strips in self.strips)
 
     def products(self, x: Array, out: Array) -> list[Product]:
         """x (stack, rows, inner) times this, into out (stack, rows, columns)."""
         rows = x.shape[1]
+        height = _SMALL // (self.inner * self.strips[0].shape[3]) // _GRAIN * _GRAIN or rows
         found: list[Product] = []
-        for first in range(0, rows, self._height(rows)):
-            some = slice(first, first + self._height(rows))
+        for first in range(0, rows, height):
+            some = slice(first, first + height)
             start = 0
             for strips in self.strips:
-                count, width = strips.shape[0], strips.shape[3]
-                part = out[:, some, start : start + count * width]
-                cut = part.reshape(*part.shape[:2], count, width).transpose(2, 0, 1, 3)
+                end = start + len(strips) * strips.shape[3]
+                part = out[:, some, start:end]
+                cut = part.reshape(*part.shape[:2], len(strips), -1).transpose(2, 0, 1, 3)
                 found.append(Product(x[:, some], strips, cut))
-                start += count * width
+                start = end
         return found
 
-    def _height(self, rows: int) -> int:
-        """Rows at a time: as many as a small product can have; all of them where that would be too few."""
-        height = _SMALL // (self.inner * self.strips[0].shape[3]) // _GRAIN * _GRAIN
-        return height or rows
+
+def width(columns: int, inner: int, rows: int) -> int:
+    """Columns of a strip: wide ones where there are too few rows for a small product."""
+    return min(columns, _WIDE if _WIDE * inner * min(rows, _ROWS) <= _SMALL else _NARROW)
 
 
-def factor(weights: Array, rows: int) -> Factor:
-    """Weights (stack, *inner axes, columns), in any order of memory, for left factors of that many rows."""
-    stack, *inner, columns = weights.shape
-    depth = int(np.prod(inner))
-    width = min(columns, _WIDE if _WIDE * depth * min(rows, _ROWS) <= _SMALL else _NARROW)
+def strips(weights: Array, width: int) -> Iterator[Array]:
+    """Weights (..., columns), in any order of memory, as (count, ..., width), and what is left over as one more."""
+    columns = weights.shape[-1]
     whole = columns // width * width
-    strips = []
-    for part in (weights[..., :whole], weights[..., whole:]):
-        if part.size:
-            cut = part.reshape(*part.shape[:-1], -1, min(width, part.shape[-1]))
-            first = np.ascontiguousarray(np.moveaxis(cut, -2, 0), np.float32)
-            strips.append(first.reshape(len(first), stack, depth, -1))
-    return Factor(stack, depth, columns, tuple(strips))
+    yield _cut(weights[..., :whole], width)
+    if whole < columns:
+        yield _cut(weights[..., whole:], columns - whole)
+
+
+def _cut(weights: Array, width: int) -> Array:
+    pieces = weights.reshape(*weights.shape[:-1], -1, width)
+    return np.ascontiguousarray(np.moveaxis(pieces, -2, 0), np.float32)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from xportdnn.engine import layout
+from xportdnn.engine import layout, product
 from xportdnn.engine.kernel import Op, Run, padded
 from xportdnn.engine.product import Factor, Product
 from xportdnn.kernels import Windows
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 _CELLS = 4  # outputs of a tile along each axis
 _TAPS = _CELLS + 2  # inputs
-# Bytes of transformed tiles that a block may take.
-_BLOCK = 3 << 19
-_LEAST_CHANNELS = 32
-_LEAST_SIDE = 12
+_BLOCK = 1 << 21  # bytes of transformed tiles that are worked on at a time
+_SHARE = 0.8  # of the multiplications that a plain convolution needs: more are not worth it
 
 
 class Transforms(NamedTuple):
@@ -57,26 +55,35 @@ def transforms() -> Transforms:
 
 
 def pays(windows: Windows, counts: Shape, channels: int, num_output: int, group: int) -> bool:
-    """Whether a convolution can be done so, and is faster for it."""
-    return (
-        windows.kernel == (3, 3)
-        and windows.stride == windows.dilation == (1, 1)
-        and group == 1
-        and min(channels, num_output) >= _LEAST_CHANNELS
-        and min(counts) >= _LEAST_SIDE
-    )
-
-
-def transformed(weight: Array) -> Array:
-    """(num_output, channels, 3, 3) as (36, channels, num_output), not in that order in memory."""
-    taps = weight.reshape(-1, 9).T.astype(np.float32)
-    tiles = np.matmul(transforms().weights.astype(np.float32), taps)
-    return tiles.reshape(-1, *weight.shape[:2]).transpose(0, 2, 1)
+    """Whether a convolution can be done so, and with fewer multiplications, those of the transforms included."""
+    if (windows.kernel, windows.stride, windows.dilation, group) != ((3, 3), (1, 1), (1, 1), 1):
+        return False
+    tile = _TAPS**2 * (channels * num_output + _TAPS**2 * channels + _CELLS**2 * num_output)
+    return tiles(counts) * tile < _SHARE * math.prod(counts) * 9 * channels * num_output
 
 
 def tiles(counts: Shape) -> int:
     """How many tiles cover so many outputs."""
     return math.prod(-(-count // _CELLS) for count in counts)
+
+
+def factor(weight: Array, counts: Shape) -> Factor:
+    """Weights (num_output, channels, 3, 3), transformed, as 36 factors of the tiles that cover so many outputs."""
+    num_output, channels = weight.shape[:2]
+    kernels = weight.reshape(num_output, channels, 9).transpose(1, 2, 0)
+    cut = product.strips(kernels, product.width(num_output, channels, tiles(counts)))
+    return Factor(tuple(_transformed(strips) for strips in cut))
+
+
+def _transformed(strips: Array) -> Array:
+    """(count, channels, 9, width) to (count, 36, channels, width)."""
+    count, channels, _, width = strips.shape
+    found = np.empty((count, _TAPS**2, channels, width), np.float32)
+    for strip, tiles in zip(strips, found, strict=True):
+        # in double precision, so that the error of a weight is one rounding
+        values = np.matmul(transforms().weights, strip.astype(np.float64))
+        np.copyto(tiles, values.swapaxes(0, 1), casting="same_kind")
+    return found
 
 
 class _Block(NamedTuple):
@@ -109,7 +116,7 @@ class Winograd:
 
     Attributes:
         before: cells of pad above and to the left.
-        weights: 36 factors (see `transformed`).
+        weights: see `factor`.
         finish: what is done to every stretch of the top's rows.
     """
 
@@ -141,7 +148,7 @@ class Winograd:
     def _height(self) -> int:
         """Rows of tiles in a block: few enough for the cache, but enough to be worth a reading of all weights."""
         down, across = self._grid
-        worthwhile = min(self.weights.inner, self.weights.columns) // 8
+        worthwhile = min(self.weights.inner, self.weights.columns) // 6
         height = max(_BLOCK // (4 * across * sum(self._halves)), -(-worthwhile // across))
         return -(-down // -(-down // height))
 

@@ -22,6 +22,10 @@ class Matches(NamedTuple):
     second: int
     matched: int
 
+    def plus(self, other: Matches) -> Matches:
+        """The sums of both."""
+        return Matches(*(one + two for one, two in zip(self, other, strict=True)))
+
 
 def match(first: Array, second: Array) -> Matches:
     """Pair the boxes of two DetectionOutput tops, (1, 1, boxes, 7): image, label, score, x0, y0, x1, y1.

@@ -1,4 +1,4 @@
-"""Where the damage is, in words: one small rule each, from measured rows to a sentence that names layers and numbers."""
+"""Where the damage is, in words: small rules from measured rows to sentences that name layers and numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from xportdnn import scales
 from xportdnn.choices import ScaleClasses
 from xportdnn.evaluation.outputs import Verdict
 from xportdnn.evaluation.ranking import Row, by_damage, steepest
+from xportdnn.evaluation.rounding import Rounding, largest, roundings
+from xportdnn.evaluation.sensitivity import Effect
 from xportdnn.evaluation.tally import Answers
 from xportdnn.network import Layer, Net, Value
-from xportdnn.simulation.formats import Whole, whole_out
+from xportdnn.simulation.formats import whole_out
 
 _MOST = 5  # findings of one rule
 _TOLD = 3.0  # dB of lost SQNR from which a layer is worth a sentence about its cause
 _CLIPPED = 0.01  # share of clipped values from which the threshold is in doubt
-_UNUSED = 0.25  # share of the range; below it two bits or more are never used
+_OWN = 0.5  # share of a layer's noise from which its own rounding is the cause
+_WIDER = 2.0  # how much further a blob reaches that dominates a scale class
 _JURY = 5  # pictures from which "always the same class" means something
 _ALWAYS = 0.9  # share of pictures that make it "always"
 
@@ -40,7 +43,8 @@ def alarms(answers: Mapping[Value, Answers], verdicts: Sequence[Verdict]) -> tup
     ]
     if stuck or len(verdicts) < _JURY:
         return tuple(stuck)
-    often, usual = (_most_frequent([verdict[which] for verdict in verdicts]) for which in (2, 1))
+    often = _most_frequent([verdict.second for verdict in verdicts])
+    usual = _most_frequent([verdict.first for verdict in verdicts])
     if often[1] >= _ALWAYS * len(verdicts) and usual[1] <= often[1] / 2:
         return (
             f"the quantized network gives class {often[0]} for {often[1]} of {len(verdicts)} pictures; the float "
@@ -61,78 +65,92 @@ def findings(net: Net, rows: Sequence[Row]) -> tuple[Finding, ...]:
     )
 
 
-def sides(weights_cost: float | None, activations_cost: float | None, unit: str) -> Iterator[Finding]:
-    """Whether weights or activations do the damage, from runs with either side alone.
-
-    Args:
-        weights_cost, activations_cost: what each loses, in `unit`; None where it was not measured.
-    """
-    if weights_cost is None or activations_cost is None:
-        return
-    costs = f"weights alone cost {weights_cost:.2f} {unit}, activations alone {activations_cost:.2f} {unit}"
-    low, high = sorted((abs(weights_cost), abs(activations_cost)))
-    if high < 2 * low or high == 0:
-        yield Finding("sides", (), f"{costs}: neither side does most of the damage")
-    elif activations_cost > weights_cost:
-        yield Finding("sides", (), f"{costs}: look at the thresholds of the activations first (--threshold_method)")
+def sides(weights: Effect | None, activations: Effect | None) -> tuple[Finding, ...]:
+    """Whether weights or activations do the damage, from what either side does alone; None: it was not measured."""
+    if weights is None or activations is None:
+        return ()
+    told = f"{_effect(weights)}; {_effect(activations)}"
+    first, second = (math.inf if side.identical else side.sqnr_db for side in (weights, activations))
+    if first is None or second is None or abs(first - second) < _TOLD or first == second:
+        return (Finding("sides", (), f"{told}: neither side does most of the damage"),)
+    if second < first:
+        text = "the activations do most of the damage: look at their thresholds first"
     else:
-        yield Finding("sides", (), f"{costs}: more bits for the weights would help most")
+        text = "the weights do most of the damage: more bits for them would help most"
+    return (Finding("sides", (), f"{told}: {text}"),)
+
+
+def _effect(side: Effect) -> str:
+    """`weights alone: output SQNR 35.2 dB, agreement 99.0 %, top-1 56.3 %`."""
+    parts = ["no loss" if side.identical else "" if side.sqnr_db is None else f"output SQNR {side.sqnr_db:.1f} dB"]
+    parts += [] if side.agreement_top1 is None else [f"agreement {side.agreement_top1:.1f} %"]
+    parts += [] if side.top1 is None else [f"top-1 {side.top1:.1f} %"]
+    name = side.part.side.value if side.part.side else "both"
+    return f"{name} alone: {', '.join(filter(None, parts))}"
 
 
 def _place(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
-    """Where the SQNR falls most, and where it is lowest."""
-    worst = next((row for row in by_damage(rows) if row.sqnr_db is not None), None)
-    step = steepest(rows)
+    """Where the coarsest format is, where the SQNR falls most, and where it is lowest."""
+    coarsest = min(roundings(net, rows), key=lambda rounding: rounding.alone_db, default=None)
+    if coarsest is not None:
+        yield Finding(
+            "place",
+            (coarsest.row.layer.name,),
+            f"the coarsest format for what it holds is that of {_named(coarsest.row)}: rounding to its steps of "
+            f"{coarsest.step:.3g} alone leaves {coarsest.alone_db:.1f} dB, where typical values are "
+            f"{coarsest.typical:.3g} (root mean square of those that are not 0)",
+        )
+    step = steepest(net, rows)
     if step is not None and (step.drop_db or 0) >= _TOLD:
         yield Finding(
             "place",
             (step.layer.name,),
             f"the SQNR falls most at {_named(step)}: by {step.drop_db:.1f} dB, to {step.sqnr_db:.1f} dB",
         )
+    worst = next((row for row in by_damage(rows) if row.block is not None and row.sqnr_db is not None), None)
     if worst is not None and worst is not step:
         yield Finding("place", (worst.layer.name,), f"the SQNR is lowest at {_named(worst)}: {worst.sqnr_db:.1f} dB")
 
 
 def _shared_scale(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
-    """A blob that uses a small part of a range which another blob of its scale class needs."""
+    """Blobs whose noise is mostly their own rounding, in steps that another blob of the scale class made so wide."""
     by_value = {value: row for row in rows for value in row.layer.tops if row.peak is not None}
     members = scales.members(scales.classes([row.layer for row in rows], ScaleClasses.BOARD))
     told = 0
-    for row in by_damage(rows):
-        form, peak = written(net, row), row.peak
-        if form is None or not peak or (row.drop_db or 0) < _TOLD or scales.copied(row.layer) or told == _MOST:
+    for rounding in sorted(roundings(net, rows), key=lambda rounding: rounding.alone_db):
+        value, peak = rounding.stored.layer.tops[0], rounding.stored.peak
+        if not peak or rounding.share < _OWN or told == _MOST:
             continue
-        value = row.layer.tops[0]
-        others = next(group for group in members.values() if value in group)
-        wide = [by_value[other] for other in others if other in by_value and not scales.folded(net, other)]
-        wide = [other for other in wide if (other.peak or 0) > peak and not scales.copied(other.layer)]
-        reach = largest(form)
-        if peak > _UNUSED * reach or not wide:
-            continue
-        told += 1
-        widest = max(wide, key=lambda other: other.peak or 0)
-        yield Finding("shared_scale", (row.layer.name, widest.layer.name), _shared(net, row, widest, form))
+        group = next(group for group in members.values() if value in group)
+        others = [by_value[other] for other in group if other in by_value and not scales.folded(net, other)]
+        made = [row for row in others if not scales.copied(row.layer) and (row.peak or 0) >= _WIDER * peak]
+        if made:
+            told += 1
+            widest = max(made, key=lambda row: row.peak or 0)
+            producer = net.layers[widest.layer.bottoms[0].writer] if scales.repeats(widest.layer) else widest.layer
+            text = _shared(net, rounding, producer, widest.peak or 0)
+            yield Finding("shared_scale", (rounding.row.layer.name, producer.name), text)
 
 
-def _shared(net: Net, row: Row, widest: Row, form: Whole) -> str:
+def _shared(net: Net, rounding: Rounding, wider: Layer, reach: float) -> str:
     """`activations of pool10, which share the scale of conv10: averaged afterwards ...`."""
-    peak, reach = row.peak or 0.0, largest(form)
-    averaged = _averages(row)
+    layer = rounding.row.layer
+    averaged = layer.kind is not None and layer.kind.name == "Pooling"
     text = (
-        f"activations of {row.layer.name}, which share the scale of {widest.layer.name}"
-        f"{': averaged afterwards' if averaged else ''}: they reach {peak:.4g} of a range up to {reach:.4g}, so that "
-        f"about {math.floor(math.log2(reach / peak))} of {form.bits} bits are never used, and lose "
-        f"{row.drop_db:.1f} dB. The board moves the same integers through both and cannot rescale between them. "
+        f"activations of {layer.name}, which share the scale of {wider.name}{': averaged afterwards' * averaged}: they "
+        f"reach {rounding.stored.peak:.3g} and are typically {rounding.typical:.3g}, those of {wider.name} reach "
+        f"{reach:.3g}, and both have steps of {rounding.step:.3g}, because the board moves integers from one to the "
+        f"other unchanged. That rounding is {100 * rounding.share:.0f} % of the noise here. "
     )
-    bottom = row.layer.bottoms[0]
+    bottom = layer.bottoms[0]
     writer = net.layers[bottom.writer]
-    if averaged and _pointwise(writer) and net.readers[bottom] == (row.layer,):
+    if averaged and _pointwise(writer) and net.readers[bottom] == (layer,):
         return (
             f"{text}{writer.name} is linear and 1x1: averaging first and convolving afterwards gives the same numbers "
-            f"in float, and {writer.name} then gets a scale of its own"
+            "in float, and each then has a scale of its own"
         )
-    more_bits = ", and 8 bits divide the step by four" if form.bits < 8 else ""
-    return f"{text}A --threshold_method that clips {widest.layer.name} more makes the step finer{more_bits}"
+    more_bits = " or 8 bits" if rounding.bits < 8 else ""
+    return f"{text}A --threshold_method that clips {wider.name} more{more_bits} makes the steps finer"
 
 
 def _pointwise(layer: Layer) -> bool:
@@ -144,22 +162,17 @@ def _pointwise(layer: Layer) -> bool:
     return sizes == {1} and not any((*p.pad, p.pad_h, p.pad_w))
 
 
-def _averages(row: Row) -> bool:
-    kind = row.layer.kind
-    return kind is not None and kind.name == "Pooling" and row.layer.params.pool == "AVE"
-
-
 def _saturation(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
-    told = [row for row in rows if row.count and (row.saturated or 0) > _CLIPPED * row.count]
-    for row in sorted(told, key=lambda row: -(row.saturated or 0) / row.count)[:_MOST]:
-        share = 100 * (row.saturated or 0) / row.count
-        form = written(net, row)
+    told = [row for row in rows if row.compared and (row.saturated or 0) > _CLIPPED * row.compared]
+    for row in sorted(told, key=lambda row: -(row.saturated or 0) / row.compared)[:_MOST]:
+        share = 100 * (row.saturated or 0) / row.compared
+        form = whole_out(row.block)
         limit = "" if form is None or row.peak is None else f" beyond {largest(form):.4g} (largest |x| {row.peak:.4g})"
         yield Finding(
             "saturation",
             (row.layer.name,),
-            f"{_named(row)} clips {share:.1f} % of its values{limit}: calibrate with more pictures, or with a "
-            "--threshold_method that clips less",
+            f"{_named(row)} clips {share:.1f} % of its values{limit}: unless the --threshold_method meant that, "
+            "calibrate with more pictures",
         )
 
 
@@ -183,7 +196,7 @@ def _makes_channels(row: Row) -> bool:
 def _ends(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
     """The first and the last layer with weights are the usual suspects."""
     weighted = [row for row in rows if row.block is not None and row.layer.kind is not None and row.layer.kind.channels]
-    step = steepest(rows)
+    step = steepest(net, rows)
     if len(weighted) < 3 or step is None or (step.drop_db or 0) < _TOLD:
         return
     for word, row in (("first", weighted[0]), ("last", weighted[-1])):
@@ -204,16 +217,6 @@ def _wraps(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
             f"{row.wrapped} sums of {_named(row)} wrap around in the board's registers: a large value becomes a small "
             "or negative one. Its th_layer_out is too small for what the sums reach before the ReLU",
         )
-
-
-def written(net: Net, row: Row) -> Whole | None:
-    """The integer format of a layer's tops; None where its block says nothing of it."""
-    return whole_out(row.block)
-
-
-def largest(form: Whole) -> float:
-    """The largest number of a format."""
-    return form.limits[1] * form.step
 
 
 def _folded(net: Net, row: Row) -> bool:

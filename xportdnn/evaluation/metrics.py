@@ -95,6 +95,12 @@ def per_cent(hits: Sequence[bool]) -> float | None:
     return 100 * sum(hits) / len(hits) if hits else None
 
 
+def mean(values: Sequence[float | None]) -> float | None:
+    """The mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
 def softmax(scores: Scores) -> Scores:
     """Probabilities in proportion to e^score."""
     grown = np.exp(scores - scores.max())

@@ -77,8 +77,10 @@ def remembered(path: str) -> dict[str, Any]:
     options = content.get("options") if isinstance(content, dict) else None
     if not isinstance(options, dict) or not options.keys() >= set(REMEMBERED):
         raise InputError(f"{path}: holds no preprocessing options; give the file that the conversion wrote with --json")
-    found = {name: tuple(value) if isinstance(value := options[name], list) else value for name in REMEMBERED}
-    beside = Path(path).parent / str(found["mean_value"])
-    if found["mean_value"] is not None and not Path(found["mean_value"]).exists() and beside.is_file():
+    found: dict[str, Any] = {
+        name: tuple(value) if isinstance(value := options[name], list) else value for name in REMEMBERED
+    }
+    mean = found["mean_value"]
+    if mean is not None and not Path(mean).exists() and (beside := Path(path).parent / mean).is_file():
         found["mean_value"] = str(beside)
     return found

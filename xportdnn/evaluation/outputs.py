@@ -88,11 +88,16 @@ def verdict(picture: int, first: Array, second: Array, label: int | None, probab
         probabilities: the tops are those of a Softmax; otherwise one is taken before the divergence.
     """
     p, q = _scores(first), _scores(second)
-    ranks = (None, None) if label is None else (rank(p, label), rank(q, label))
     best = int(q.argmax())
-    tied = int((q == q[best]).sum()) > 1
-    kl = divergence(p, q) if probabilities else divergence(softmax(p), softmax(q))
-    return Verdict(picture, int(p.argmax()), best, *ranks, tied, kl)
+    return Verdict(
+        picture,
+        first=int(p.argmax()),
+        second=best,
+        first_rank=None if label is None else rank(p, label),
+        second_rank=None if label is None else rank(q, label),
+        tied=int((q == q[best]).sum()) > 1,
+        divergence=divergence(p, q) if probabilities else divergence(softmax(p), softmax(q)),
+    )
 
 
 def _scores(top: Array) -> Scores:

@@ -64,7 +64,9 @@ def introduce(pictures: Pictures, journal: Journal) -> None:
         except ImageError:
             continue
         low, high = float(first.min()), float(first.max())
-        journal.info(f"the network is fed {pictures.preprocessing.formula()}; {sample.name} gives {low:.6g} .. {high:.6g}")
+        journal.info(
+            f"the network is fed {pictures.preprocessing.formula()}; {sample.name} gives {low:.6g} .. {high:.6g}"
+        )
         if doubt := suspicious(low, high, pictures.preprocessing):
             journal.warn(doubt)
         return

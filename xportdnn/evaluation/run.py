@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
 
-from xportdnn import execute, pictures, precision, scales
+from xportdnn import execute, pictures, precision
 from xportdnn.choices import Side
 from xportdnn.errors import ImageError, InputError, UsageError
-from xportdnn.evaluation import findings, labels, sensitivity
-from xportdnn.evaluation.detections import Matches
-from xportdnn.evaluation.findings import Finding
+from xportdnn.evaluation import labels, sensitivity
 from xportdnn.evaluation.labels import TestSet
-from xportdnn.evaluation.metrics import cosine, per_cent, psnr_db, sqnr_db
 from xportdnn.evaluation.options import EvaluationOptions
-from xportdnn.evaluation.outputs import Verdict, classes, outputs, scores_of
+from xportdnn.evaluation.outputs import classes, outputs, scores_of
 from xportdnn.evaluation.pictures import Pictures, introduce
-from xportdnn.evaluation.ranking import Row, rows
-from xportdnn.evaluation.sensitivity import Effect
+from xportdnn.evaluation.result import Evaluation, result
+from xportdnn.evaluation.sensitivity import Effect, Part
 from xportdnn.evaluation.share import Bench, Probed, Run, Seen, Share, merged
-from xportdnn.evaluation.tally import Sums, Tally
 from xportdnn.journal import Journal
-from xportdnn.layers import Shape
+from xportdnn.layers import Arrays
 from xportdnn.network import Net, Value, runnable
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import Options
@@ -34,73 +28,15 @@ from xportdnn.simulation import prepare
 from xportdnn.workers import crew, default_workers
 
 
-class Output(NamedTuple):
-    """How far an output is from its float self; None where nothing differs or it was not computed."""
-
-    value: Value
-    shape: Shape
-    sqnr_db: float | None
-    psnr_db: float | None
-    cosine: float | None
-    identical: bool
-    worst: tuple[str, float] | None
-
-
-class Classified(NamedTuple):
-    """What the classes say, in per cent; None without labels, and top-5 of five classes or fewer.
-
-    Attributes:
-        tied: pictures for which several classes share the quantized network's best score.
-        divergence: mean over the pictures, in nats.
-    """
-
-    float_top1: float | None
-    float_top5: float | None
-    top1: float | None
-    top5: float | None
-    agreement_top1: float | None
-    tied: int
-    divergence: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A finished evaluation.
-
-    Attributes:
-        used: the positions of the pictures that were evaluated; the others were `skipped`, name and reason.
-        sums: energies of all outputs together.
-        rows: the layers in file order.
-        classified: None where the network is no classifier.
-        effects: what parts of the network do alone; empty unless asked for.
-    """
-
-    options: EvaluationOptions
-    opened: Opened
-    blocks: Mapping[int, Precision | Ristretto]
-    tests: TestSet
-    used: tuple[int, ...]
-    skipped: tuple[tuple[str, str], ...]
-    outputs: tuple[Output, ...]
-    scores: Value | None
-    sums: Sums
-    rows: tuple[Row, ...]
-    classified: Classified | None
-    verdicts: tuple[Verdict, ...]
-    boxes: Matches | None
-    alarms: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    effects: tuple[Effect, ...] = ()
-
-
 def evaluate(options: EvaluationOptions, journal: Journal | None = None, histograms: bool = False) -> Evaluation:
-    """Run the float network and the quantized one over all pictures.
+    """Run the float network and the quantized one over all pictures; nothing is written.
 
     Args:
         histograms: collect those of every layer, for the page.
 
     Raises:
         InputError: something the user gave cannot be used (see `errors`).
+        UsageError: labels for a network that is no classifier, or options that do not fit its formats.
     """
     journal = journal or Journal()
     net = open_net(options.deploy_model, journal)
@@ -113,88 +49,121 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
     introduce(fed, journal)
     net, model = open_weights(net, options.weights, journal)
     opened = complete(net, model, {target: shape}, journal, strict=False)
-    blocks = _blocks(net, options.only)
     found = outputs(net, opened.shapes)
     if not found:
-        raise InputError(f"{net.source.name}: nothing can be computed from '{target.blob}'; there is no output to judge")
+        raise InputError(
+            f"{net.source.name}: nothing can be computed from '{target.blob}'; there is no output to judge"
+        )
     scores = scores_of(net, found, opened.shapes)
     tests = _checked(tests, opened, scores, options, journal)
+    blocks = _blocks(net, options.only)
+    parts = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
     weights = execute.load(runnable(net, opened.inputs), opened.weights)
-    tried = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
-    networks = [blocks, *(part.blocks for part in tried)]
-    simulations = [prepare(net, weights, each, options.arithmetic, opened.inputs) for each in networks]
-    for warning in simulations[0].warnings:
-        journal.warn(warning)
-    runs: list[Run] = [simulation.run for simulation in simulations]
     bench = Bench(
-        net,
-        weights,
-        fed,
-        [sample.label for sample in tests.samples],
-        runs,
-        found,
-        scores,
-        scores is not None and _is_softmax(net, scores),
-        histograms,
+        net=net,
+        weights=weights,
+        pictures=fed,
+        labels=[sample.label for sample in tests.samples],
+        quantized=_prepared(options, opened, weights, blocks, parts, journal),
+        outputs=found,
+        scores=scores,
+        probabilities=scores is not None and net.layers[scores.writer].type == "Softmax",
+        histograms=histograms,
     )
-    seen, probed = _measured(bench, options.workers or default_workers(), journal)
-    return _evaluation(options, opened, blocks, tests, bench, seen, sensitivity.effects(tried, probed), journal)
+    seen, effects = _measured(bench, parts, options.workers or default_workers(), journal)
+    if not seen.pictures:
+        raise ImageError(f"none of the {len(tests.samples)} pictures can be decoded; is this the right folder?")
+    evaluation = result(options, opened, blocks, tests, bench, seen, effects)
+    for name, reason in evaluation.skipped:
+        journal.warn(f"{name}: skipped, {reason}")
+    for alarm in evaluation.alarms:
+        journal.warn(alarm)
+    return evaluation
 
 
-def _measured(bench: Bench, workers: int, journal: Journal) -> tuple[Seen, dict[int, list[Probed]]]:
+def _as_conversion(options: EvaluationOptions) -> Options:
+    """The preprocessing as the conversion takes it."""
+    return Options(
+        options.deploy_model,
+        options.weights or "",
+        calibration_directory=options.images,
+        dims=options.dims,
+        transpose=options.transpose,
+        channel_swap=options.channel_swap,
+        raw_scale=options.raw_scale,
+        mean_value=options.mean_value,
+        input_scale=options.input_scale,
+    )
+
+
+def _blocks(net: Net, only: Side | None) -> Mapping[int, Precision | Ristretto]:
+    """The formats to simulate.
+
+    Raises:
+        InputError: there are none.
+    """
+    blocks = precision.read(net)
+    if not blocks:
+        raise InputError(
+            f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
+            "conversion wrote"
+        )
+    if only is None:
+        return blocks
+    left = precision.only(blocks, only)
+    if not left:
+        raise InputError(
+            f"{net.source.name}: no layer has formats for {only.value}; --only {only.value} leaves nothing"
+        )
+    return left
+
+
+def _checked(
+    tests: TestSet, opened: Opened, scores: Value | None, options: EvaluationOptions, journal: Journal
+) -> TestSet:
+    """The pictures with labels that the network's output can be compared with."""
+    if not tests.labelled:
+        return tests
+    if scores is not None:
+        labels.check_range(tests.samples, classes(opened.shapes[scores]), scores.blob)
+        return tests
+    why = f"{opened.net.source.name}: no output holds one score per class"
+    if options.labels is not None:
+        raise UsageError(f"{why}, so labels mean nothing to it; leave --labels out to compare the outputs themselves")
+    journal.warn(f"{why}; the folders of {options.images} are not taken for classes")
+    return replace(tests, samples=tuple(sample._replace(label=None) for sample in tests.samples))
+
+
+def _prepared(
+    options: EvaluationOptions,
+    opened: Opened,
+    weights: Mapping[int, Arrays],
+    blocks: Mapping[int, Precision | Ristretto],
+    parts: Iterable[Part],
+    journal: Journal,
+) -> list[Run]:
+    """The whole quantized network, and those of which only a part is quantized."""
+    networks = [blocks, *(part.blocks for part in parts)]
+    ready = [prepare(opened.net, weights, each, options.arithmetic, opened.inputs) for each in networks]
+    for warning in ready[0].warnings:
+        journal.warn(warning)
+    return [simulation.run for simulation in ready]
+
+
+def _measured(bench: Bench, parts: Sequence[Part], workers: int, journal: Journal) -> tuple[Seen, tuple[Effect, ...]]:
     """Both passes over the pictures: all layers of the whole network, then the outputs of its parts."""
-    probed: dict[int, list[Probed]] = {}
-    count, others = len(bench.pictures), len(bench.quantized) - 1
+    count = len(bench.pictures)
+    judged = [at for at, value in enumerate(bench.outputs) if bench.scores in (None, value)]
 
     def share(indices: Sequence[int]) -> Share:
         return Share(bench, indices)
 
-    with journal.progress("evaluating", count * (1 + others)) as tick, crew(share, count, workers, tick) as shares:
+    with (
+        journal.progress("evaluating", count * (1 + len(parts))) as tick,
+        crew(share, count, workers, tick) as shares,
+    ):
         seen = reduce(merged, shares.call(Share.measure))
-        if others:
-            for part in shares.call(Share.probe, 1):
-                probed |= part
-    return seen, dict(sorted(probed.items()))
-
-
-def _evaluation(
-    options: EvaluationOptions,
-    opened: Opened,
-    blocks: Mapping[int, Precision | Ristretto],
-    tests: TestSet,
-    bench: Bench,
-    seen: Seen,
-    effects: tuple[Effect, ...],
-    journal: Journal,
-) -> Evaluation:
-    skipped = tuple((tests.samples[index].name, reason) for index, reason in sorted(seen.skipped))
-    for name, reason in skipped:
-        journal.warn(f"{name}: skipped, {reason}")
-    if not seen.pictures:
-        raise ImageError(f"none of the {len(tests.samples)} pictures can be decoded; is this the right folder?")
-    verdicts = tuple(sorted(seen.verdicts))
-    measured = rows(opened.net.layers, seen.layers, blocks)
-    sums = reduce(Sums.merged, (tally.sums for tally in seen.outputs.values()))
-    alarms = findings.alarms(seen.answers, verdicts)
-    for alarm in alarms:
-        journal.warn(alarm)
-    classified = None if bench.scores is None else _classified(verdicts, classes(opened.shapes[bench.scores]))
-    sentences = (*findings.findings(opened.net, measured), *_sides(sums, classified, effects))
-    return Evaluation(
-        options,
-        opened,
-        blocks,
-        tests,
-        tuple(sorted(seen.pictures)),
-        skipped,
-        tuple(_output(value, opened, seen, tests) for value in bench.outputs),
-        bench.scores,
-        sums,
-        measured,
-        classified,
-        verdicts,
-        reduce(Matches.plus, seen.boxes) if seen.boxes else None,
-        alarms,
-        sentences,
-        effects,
-    )
+        probed: dict[int, list[Probed]] = {}
+        for part in shares.call(Share.probe, 1) if parts else ():
+            probed |= part
+    return seen, sensitivity.effects(parts, probed, judged)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 from xportdnn import precision, scales
 from xportdnn.choices import Side
-from xportdnn.evaluation.metrics import cosine, per_cent, sqnr_db
+from xportdnn.evaluation.metrics import Energy, cosine, mean, per_cent, sqnr_db
 from xportdnn.evaluation.outputs import Verdict
 from xportdnn.evaluation.share import Probed
 from xportdnn.evaluation.tally import Sums
@@ -36,7 +37,7 @@ class Effect(NamedTuple):
     """What quantizing a part alone does to the outputs; None where it was not computed or nothing changes.
 
     Attributes:
-        sqnr_db: of all outputs together.
+        sqnr_db, cosine: of the output with the classes' scores, else the mean over all outputs.
         agreement_top1, top1: in per cent; None without classes or labels.
     """
 
@@ -62,19 +63,24 @@ def parts(net: Net, blocks: Mapping[int, Precision | Ristretto]) -> Iterator[Par
             yield Part(None, side, precision.only(blocks, side))
 
 
-def effects(tried: Sequence[Part], found: Mapping[int, Sequence[Probed]]) -> tuple[Effect, ...]:
+def effects(tried: Sequence[Part], found: Mapping[int, Sequence[Probed]], judged: Sequence[int]) -> tuple[Effect, ...]:
     """The effect of every part.
 
     Args:
         found: picture -> what it gave with each part.
+        judged: positions of the outputs that count.
     """
-    return tuple(_effect(part, [seen[position] for seen in found.values()]) for position, part in enumerate(tried))
+    return tuple(
+        _effect(part, [seen[position] for seen in found.values()], judged) for position, part in enumerate(tried)
+    )
 
 
 def ranked(found: Sequence[Effect]) -> list[Effect]:
     """The layers whose quantization alone hurts the outputs most first; those without effect last."""
     layers = [effect for effect in found if effect.part.layer is not None]
-    return sorted(layers, key=lambda effect: (effect.identical, float("inf") if effect.sqnr_db is None else effect.sqnr_db))
+    return sorted(
+        layers, key=lambda effect: (effect.identical, float("inf") if effect.sqnr_db is None else effect.sqnr_db)
+    )
 
 
 def of_side(found: Sequence[Effect], side: Side) -> Effect | None:
@@ -92,18 +98,18 @@ def top(ranks: Sequence[int | None], count: int) -> float | None:
     return per_cent([rank < count for rank in ranks if rank is not None])
 
 
-def _effect(part: Part, seen: Sequence[Probed]) -> Effect:
-    sums = Sums()
-    for probed in seen:
-        for found in probed.errors:
-            sums = sums.plus(found)
+def _effect(part: Part, seen: Sequence[Probed], judged: Sequence[int]) -> Effect:
+    energies = [_total(probed.errors[position] for probed in seen) for position in judged]
     verdicts = [probed.verdict for probed in seen if probed.verdict is not None]
-    energy = sums.energy
     return Effect(
         part,
-        sqnr_db(energy),
-        cosine(energy),
-        energy.noise == 0,
+        mean([sqnr_db(energy) for energy in energies]),
+        mean([cosine(energy) for energy in energies]),
+        all(energy.noise == 0 for energy in energies),
         agreement(verdicts),
         top([verdict.second_rank for verdict in verdicts], 1),
     )
+
+
+def _total(parts: Iterable[Energy]) -> Energy:
+    return reduce(Sums.plus, parts, Sums()).energy

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from xportdnn import calibrate, execute, scales
 from xportdnn.errors import CalibrationError, ImageError
@@ -18,6 +19,8 @@ from xportdnn.network import Layer, Net, Value
 from xportdnn.simulation import Simulated
 from xportdnn.workers import Tick
 
+K = TypeVar("K")
+T = TypeVar("T")
 Feeds: TypeAlias = Mapping[Value, Array]
 Run: TypeAlias = Callable[[Feeds], Iterable[Simulated]]
 """A quantized network that is ready: what each layer gives for these inputs, in order."""
@@ -58,7 +61,7 @@ class Seen:
         layers: layer index -> tally, of the layers whose tops could be compared.
         outputs: output -> tally.
         answers: output -> whether it varies.
-        errors: output -> energies by picture.
+        errors: output -> picture -> energies.
         boxes: what DetectionOutput layers found, all pictures together.
     """
 
@@ -70,6 +73,25 @@ class Seen:
     errors: dict[Value, dict[int, Energy]] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
     boxes: list[Matches] = field(default_factory=list)
+
+
+def merged(first: Seen, second: Seen) -> Seen:
+    """What both together showed."""
+    return Seen(
+        first.pictures + second.pictures,
+        first.skipped + second.skipped,
+        _united(first.layers, second.layers, Tally.merged),
+        _united(first.outputs, second.outputs, Tally.merged),
+        _united(first.answers, second.answers, Answers.merged),
+        _united(first.errors, second.errors, operator.or_),
+        first.verdicts + second.verdicts,
+        first.boxes + second.boxes,
+    )
+
+
+def _united(first: Mapping[K, T], second: Mapping[K, T], merge: Callable[[T, T], T]) -> dict[K, T]:
+    both = {key: merge(first[key], second[key]) for key in first if key in second}
+    return {**first, **second, **both}
 
 
 class Probed(NamedTuple):
@@ -180,7 +202,10 @@ class Share:
 
     def _answers(self, steps: Iterable[tuple[Layer, Arrays]]) -> dict[Value, Array]:
         return {
-            value: top for layer, tops in steps for value, top in zip(layer.tops, tops, strict=False) if value in self._kept
+            value: top
+            for layer, tops in steps
+            for value, top in zip(layer.tops, tops, strict=False)
+            if value in self._kept
         }
 
     def _probed(self, index: int, expected: Mapping[Value, Array], got: Mapping[Value, Array]) -> Probed:

@@ -101,7 +101,7 @@ class Tally:
 
     Attributes:
         sums: energies of all tops together.
-        count: how many values, over all pictures.
+        count: how many values, over all pictures; `nonzero` of them are not 0 in float.
         minimum, maximum: of the float values.
         saturated, wrapped: see `Simulated`.
         channels: None where the layer has no output channels of its own.
@@ -110,6 +110,7 @@ class Tally:
 
     sums: Sums = field(default_factory=Sums)
     count: int = 0
+    nonzero: int = 0
     minimum: float = float("inf")
     maximum: float = float("-inf")
     saturated: int = 0
@@ -124,6 +125,7 @@ class Tally:
             return found
         self.sums = self.sums.plus(found)
         self.count += signal.size
+        self.nonzero += int(np.count_nonzero(signal != 0))
         self.minimum = min(self.minimum, float(signal.min()))
         self.maximum = max(self.maximum, float(signal.max()))
         return found
@@ -146,6 +148,7 @@ class Tally:
         return Tally(
             self.sums.merged(other.sums),
             self.count + other.count,
+            self.nonzero + other.nonzero,
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
             self.saturated + other.saturated,

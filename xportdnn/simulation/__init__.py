@@ -1,14 +1,15 @@
 """Running a quantized network as fixed-point hardware would.
 
-Three levels (`Arithmetic`): `fake` quantizes inputs, weights and outputs and computes in float between; `integer` is what
-a careful implementer of the same formats gets, with wide accumulators and rounding; `chaidnn` is the board, bit by bit.
+Three levels (`Arithmetic`): `fake` quantizes inputs, weights and outputs and computes in float between; `integer` is
+what a careful implementer of the same formats gets, with wide accumulators and rounding; `chaidnn` is the board, bit by
+bit.
 
     run           the network, layer by layer: `prepare` once, `Simulation.run` for every batch, or `simulate` for both
     formats       what the numbers of a blob look like, read from a layer's block
     held          what a blob holds while the network runs
     fake          the first level; `trimmed` makes its weights
-    integer       the second; its rules by layer type in `integer_rules`, its multipliers in `requantization`
-    chaidnn       the third; what the board makes of a network is planned in `board_plan`, `board_fusion`
+    integer       the second
+    board         the third
     vectors       the integers of every layer as files for a hardware engineer
     command       `xportdnn simulate`
 """

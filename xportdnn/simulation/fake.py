@@ -74,11 +74,12 @@ class Fake:
                 self.prepared[layer.index] = _Prepared(None, None, blobs)
                 continue
             rounding = form.rounding_of(block, layer.index)
-            sides = (side(block, rounding, as_ristretto) for side in (form.layer_in, form.layer_out))
+            layer_in, layer_out = (side(block, rounding, as_ristretto) for side in (form.layer_in, form.layer_out))
             with unfit.of(layer):
                 parameters = trimmed(layer, blobs, block, rounding, as_ristretto)
                 self.clipped[layer.index] = parameters.clipped
-                self.prepared[layer.index] = _Prepared(*sides, parameters.blobs, isinstance(block, Ristretto))
+                in_place = isinstance(block, Ristretto)
+                self.prepared[layer.index] = _Prepared(layer_in, layer_out, parameters.blobs, in_place)
         unfit.check("weights that do not fit their formats:")
 
     def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome:
@@ -150,7 +151,8 @@ def rectifies(net: Net, layer: Layer) -> bool:
     """Whether a ReLU, the only reader of the layer's tops, makes everything below zero equal."""
     readers = [reader for value in layer.tops for reader in net.readers.get(value, ())]
     return bool(readers) and all(
-        reader.kind is not None and reader.kind.name == "ReLU" and not reader.params.negative_slope for reader in readers
+        reader.kind is not None and reader.kind.name == "ReLU" and not reader.params.negative_slope
+        for reader in readers
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 from xportdnn.arithmetic import Integers
 from xportdnn.layers import Array, Shape
+from xportdnn.network import Layer
 from xportdnn.simulation.formats import Format, Whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,20 @@ class Quantized:
 
 
 Held: TypeAlias = Union[Floats, Quantized]
+
+
+class Hardware(NamedTuple):
+    """What hardware needs to know of a layer besides its bottoms.
+
+    Attributes:
+        arrays: the parameters as it stores them, by name.
+        facts: single values: shifts, the rounding's name and their like.
+        inside: the layer that computes this one, too; None where it computes itself.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: Mapping[str, int | bool | str | list[str]]
+    inside: Layer | None = None
 
 
 class Outcome(NamedTuple):

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from xportdnn.arithmetic import Integers
-from xportdnn.layers import Arrays
+from xportdnn.layers import Array, Arrays
 from xportdnn.network import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def moved(layer: Layer, bottoms: Sequence[Integers]) -> tuple[Integers, ...]:
+def moved(layer: Layer, bottoms: Sequence[Integers | Array]) -> tuple[Integers, ...]:
     """The tops of a layer that rearranges its bottoms and computes nothing (`scales.copied`)."""
     assert layer.kind is not None
     # a rule that looks at no number works on numbers of every type

@@ -19,11 +19,11 @@ from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.simulation import formats
-from xportdnn.simulation.chaidnn import Chaidnn
+from xportdnn.simulation.board.level import Chaidnn
 from xportdnn.simulation.fake import Fake
 from xportdnn.simulation.formats import Block
 from xportdnn.simulation.held import Held, Outcome, Quantized
-from xportdnn.simulation.integer import Integer
+from xportdnn.simulation.integer.level import Integer
 from xportdnn.simulation.places import Problems, placed
 from xportdnn.simulation.simulated import Simulated
 
@@ -179,7 +179,9 @@ def prepare(
         for problem in formats.problems(blocks[layer.index]) if layer.index in blocks else ():
             unfit.add(layer, problem)
     unfit.check("formats that cannot be simulated:")
-    return Simulation(net, layers, blocks, arithmetic, _level(net, layers, weights, blocks, arithmetic, inputs, as_ristretto))
+    return Simulation(
+        net, layers, blocks, arithmetic, _level(net, layers, weights, blocks, arithmetic, inputs, as_ristretto)
+    )
 
 
 def _level(

@@ -90,7 +90,9 @@ def by_output_channel(layer: Layer, weight: Array, values: ArrayLike) -> Array:
 def moments(blobs: Arrays) -> tuple[Array, Array]:
     """Mean and variance of a BatchNorm, divided by its third blob."""
     count = float(blobs[2].reshape(-1)[0])
-    mean, variance = (np.asarray(blob.astype(np.float64) / count if count else blob * 0, np.float32) for blob in blobs[:2])
+    mean, variance = (
+        np.asarray(blob.astype(np.float64) / count if count else blob * 0, np.float32) for blob in blobs[:2]
+    )
     return mean, variance
 
 

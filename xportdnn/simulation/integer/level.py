@@ -1,4 +1,4 @@
-"""What a careful implementer of the same formats gets: integers between layers, wide sums, every rounding to the nearest.
+"""What a careful implementer of the same formats gets: integers between layers, wide sums, rounding to the nearest.
 
 Integers go through layers with a block, and through those that the hardware ties to their bottoms' format (Concat,
 Split, Reshape and their like) wherever all bottoms have one format. All other layers compute in float on dequantized
@@ -21,8 +21,8 @@ from xportdnn.simulation import formats
 from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, reads_numbers, rectifies
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
 from xportdnn.simulation.held import Floats, Held, Outcome, Quantized
-from xportdnn.simulation.integer_jobs import Job, job
-from xportdnn.simulation.integer_rules import RULES, converted
+from xportdnn.simulation.integer.jobs import Job, job
+from xportdnn.simulation.integer.rules import RULES, converted
 from xportdnn.simulation.moves import moved
 from xportdnn.simulation.places import Problems
 
@@ -88,7 +88,7 @@ class Integer:
     def _compute(
         self, layer: Layer, read: Sequence[Held], out: Whole | None
     ) -> tuple[Sequence[tuple[Int64s, int]], Whole | None]:
-        """The tops with how many of their values were cut off, and their format; None if the layer computes in float."""
+        """The tops with how many of their values were cut off, and their format; None if computed in float."""
         assert layer.kind is not None
         numbers = [held for index, held in enumerate(read) if reads_numbers(layer, index)]
         source = _one_format(numbers)

@@ -6,23 +6,21 @@ fractional bits. Ristretto's is trimmed like its weights and keeps their fractio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from xportdnn.arithmetic import Int64s, Integers, integer, qformat, threshold
+from xportdnn.arithmetic import Int64s, Integers, qformat, threshold
 from xportdnn.arithmetic.rounding import half_away
 from xportdnn.choices import Mode
 from xportdnn.errors import LayerError
-from xportdnn.kernels import Windows
-from xportdnn.layers import Array, Arrays, convolution, deconvolution
+from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer
 from xportdnn.precision import Precision, Ristretto
-from xportdnn.shapes import axis_index
 from xportdnn.simulation import formats
 from xportdnn.simulation.formats import Block, Fixed, Whole
-from xportdnn.simulation.requantization import Requantization, by_ratio, by_shift
+from xportdnn.simulation.integer.requantization import Requantization, by_ratio, by_shift
+from xportdnn.simulation.integer.sums import SUMS
 from xportdnn.simulation.trimmed import (
     MULTIPLYING,
     by_output_channel,
@@ -59,7 +57,7 @@ class Job:
         assert self.layer.kind is not None
         if self.weights is None:
             return self.requantization.apply(bottom, rectified=rectified)
-        sums, axis = _SUMS[self.layer.kind.name](self.layer, bottom, self.weights)
+        sums, axis = SUMS[self.layer.kind.name](self.layer, bottom, self.weights)
         return self.requantization.apply(sums, axis, rectified)
 
 
@@ -175,50 +173,3 @@ def _wide(values: Floats64, fl: int) -> Int64s:
 def narrow(integers: Integers, bits: int) -> Integers:
     """The same in the smallest type that holds integers of so many bits."""
     return integers.astype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
-
-
-def _convolution(layer: Layer, bottom: Int64s, weights: Integers) -> tuple[Int64s, int]:
-    axis = axis_index(bottom.shape, layer.params.axis)
-    (top,) = convolution.shape(layer.params, (bottom.shape,))
-    windows = convolution.windows_of(layer.params, bottom.shape)
-    images = bottom.reshape(-1, *bottom.shape[axis:])
-    sums = integer.convolution(images, weights, windows, top[axis + 1 :], layer.params.group)
-    return sums.reshape(top), axis
-
-
-def _deconvolution(layer: Layer, bottom: Int64s, weights: Integers) -> tuple[Int64s, int]:
-    """A convolution of the bottom with `stride` - 1 zeros between its cells, the kernels turned round."""
-    params = layer.params
-    axis = axis_index(bottom.shape, params.axis)
-    (top,) = deconvolution.shape(params, (bottom.shape,))
-    windows = deconvolution.windows_of(params, bottom.shape)
-    images = bottom.reshape(-1, *bottom.shape[axis:])
-    size = [stride * (length - 1) + 1 for stride, length in zip(windows.stride, images.shape[2:], strict=True)]
-    apart = np.zeros((*images.shape[:2], *size), np.int64)
-    apart[(..., *(slice(None, None, stride) for stride in windows.stride))] = images
-    pad = tuple(extent - 1 - pad for extent, pad in zip(windows.extent, windows.pad, strict=True))
-    turned = Windows(windows.kernel, (1,) * len(size), pad, windows.dilation)
-    sums = integer.convolution(apart, _turned(weights, params.group), turned, top[axis + 1 :], params.group)
-    return sums.reshape(top), axis
-
-
-def _turned(weights: Integers, group: int) -> Integers:
-    """(channels, num_output / group, *kernel) as weights (num_output, channels / group, *kernel) of a convolution."""
-    channels, per_group, *kernel = weights.shape
-    grouped = weights.reshape(group, channels // group, per_group, *kernel).swapaxes(1, 2)
-    flipped = grouped[(..., *(slice(None, None, -1) for _ in kernel))]
-    return np.ascontiguousarray(flipped).reshape(group * per_group, channels // group, *kernel)
-
-
-def _inner_product(layer: Layer, bottom: Int64s, weights: Integers) -> tuple[Int64s, int]:
-    params = layer.params
-    axis = axis_index(bottom.shape, params.axis)
-    matrix = weights.T if params.transpose else weights
-    return integer.inner_product(bottom.reshape(*bottom.shape[:axis], -1), matrix), axis
-
-
-_SUMS: dict[str, Callable[[Layer, Int64s, Integers], tuple[Int64s, int]]] = {
-    "Convolution": _convolution,
-    "Deconvolution": _deconvolution,
-    "InnerProduct": _inner_product,
-}

@@ -1,7 +1,7 @@
 """What CHaiDNN computes inside another layer (software/xtract, xtract_opt.cpp, xlayer_sequence_generator).
 
-BatchNorm and Scale behind a Convolution become part of its weights. A ReLU becomes the last step of the layer before it,
-if that is a Convolution, an Eltwise or an InnerProduct; everywhere else the board drops it without a word.
+BatchNorm and Scale behind a Convolution become part of its weights. A ReLU becomes the last step of the layer before
+it, if that is a Convolution, an Eltwise or an InnerProduct; everywhere else the board drops it without a word.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def _fold(net: Net, relu: Layer, fusion: Fusion, problems: Problems) -> None:
     if not _is(owner, *_FOLDING):
         if not _is(owner, "ReLU"):
             fusion.dropped.add(relu.index)
-            fusion.warnings.append(f"{net.at(relu)}: the board drops a ReLU behind {producer.type}; nothing is rectified")
+            fusion.warnings.append(
+                f"{net.at(relu)}: the board drops a ReLU behind {producer.type}; nothing is rectified"
+            )
         return
     shared = [layer for layer in passed if _only_reader(net, layer) is None]
     if shared:

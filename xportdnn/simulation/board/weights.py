@@ -11,7 +11,7 @@ rounds in between is not recorded, which may move a weight at a tie by one step.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xportdnn.arithmetic.board import weights as host
@@ -64,7 +64,7 @@ def of_board(block: Block | None) -> Precision | None:
     return Precision(**{name: getattr(block, name) for name in names})
 
 
-def convolution(layer: Layer, blobs: Arrays, block: Block | None) -> Convolution:
+def alone(layer: Layer, blobs: Arrays, block: Block | None) -> Convolution:
     """A Convolution by itself.
 
     Raises:
@@ -77,21 +77,25 @@ def convolution(layer: Layer, blobs: Arrays, block: Block | None) -> Convolution
     return _dynamic_fixed(blobs[0], bias, precision)
 
 
-def fused(layer: Layer, blobs: Sequence[Arrays], block: Block | None, scale: Layer, written: Block | None) -> Convolution:
+def fused(blobs: Sequence[Arrays], eps: float, block: Block | None, written: Block | None) -> Convolution:
     """A Convolution with the BatchNorm and Scale behind it.
 
     Args:
         blobs: of the three layers.
-        written: the Scale's block.
+        eps: the BatchNorm's.
+        block: the Convolution's.
+        written: the Scale's.
 
     Raises:
         LayerError: a block is missing or incomplete, or the board cannot store the numbers.
     """
     precision = _complete(of_board(block), _NEEDED)
-    output = _complete(of_board(written), _WRITTEN, f'layer "{scale.name}" ')
+    output = _complete(of_board(written), _WRITTEN, "its Scale ")
     if output.mode is not precision.mode:
-        raise LayerError(f"is in {precision.mode.value} mode, its Scale in {output.mode.value}; convert the network again")
-    weight, bias = _worked_in(layer, *blobs)
+        raise LayerError(
+            f"is in {precision.mode.value} mode, its Scale in {output.mode.value}; convert the network again"
+        )
+    weight, bias = _worked_in(eps, *blobs)
     if precision.mode is Mode.XILINX:
         return _fused_xilinx(weight, bias, precision, output)
     peak = float(np.abs(weight).max(initial=0))
@@ -99,8 +103,8 @@ def fused(layer: Layer, blobs: Sequence[Arrays], block: Block | None, scale: Lay
         raise LayerError("all its weights are 0 with BatchNorm and Scale worked in; the board takes their logarithm")
     assert precision.bw_params is not None
     fl_params = precision.bw_params - (math.ceil(abs(math.log2(peak))) + 1)
-    formats = {"bw_layer_out": output.bw_layer_out, "fl_layer_out": output.fl_layer_out, "fl_params": fl_params}
-    return _dynamic_fixed(weight, bias, replace(precision, **formats))
+    bits, fl = output.bw_layer_out, output.fl_layer_out
+    return _dynamic_fixed(weight, bias, replace(precision, bw_layer_out=bits, fl_layer_out=fl, fl_params=fl_params))
 
 
 def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Precision) -> Convolution:
@@ -108,19 +112,18 @@ def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Prec
     whole = float(math.trunc(output.th_layer_out))
     if whole < 1:
         raise LayerError(
-            f"the th_layer_out {output.th_layer_out:g} of its Scale becomes 0 on the board, which keeps it in an int and "
-            "divides by it; work BatchNorm and Scale into the weights before the conversion"
+            f"the th_layer_out {output.th_layer_out:g} of its Scale becomes 0 on the board, which keeps it in an int "
+            "and divides by it; work BatchNorm and Scale into the weights before the conversion"
         )
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    formats = {"bw_layer_out": output.bw_layer_out, "th_layer_out": whole}
-    found = _xilinx(weight, bias, replace(precision, **formats), rows)
+    found = _xilinx(weight, bias, replace(precision, bw_layer_out=output.bw_layer_out, th_layer_out=whole), rows)
     return replace(found, truncated=output.th_layer_out if whole != output.th_layer_out else None)
 
 
-def _worked_in(layer: Layer, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
+def _worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
     """weights * S and S * (bias - mean) + beta with S = gamma / sqrt(variance + eps)."""
     mean, variance = moments(batch_norm)
-    factor = scale[0] / np.sqrt(variance + np.float32(layer.params.eps))
+    factor = scale[0] / np.sqrt(variance + np.float32(eps))
     if not np.isfinite(factor).all():
         raise LayerError("the variances of its BatchNorm and eps together are not all above 0; check the weights")
     bias = conv[1] if len(conv) > 1 else np.zeros_like(mean)
@@ -154,7 +157,7 @@ def _bits(precision: Precision) -> Triple:
     return Triple(*(width for width in bits if width is not None))
 
 
-def _complete(block: Precision | None, needed: dict[Mode, tuple[str, ...]], whose: str = "") -> Precision:
+def _complete(block: Precision | None, needed: Mapping[Mode, tuple[str, ...]], whose: str = "") -> Precision:
     if block is None:
         raise LayerError(
             f"{whose}has no precision_param; the board would take its own defaults for it (DynamicFixed, 6 bits); "
@@ -163,7 +166,7 @@ def _complete(block: Precision | None, needed: dict[Mode, tuple[str, ...]], whos
     missing = [name for name in needed[block.mode] if getattr(block, name) in (None, ())]
     if missing:
         raise LayerError(
-            f"{whose}has no {', '.join(missing)} in its precision_param; the board would take its own defaults; convert "
-            "the network again"
+            f"{whose}has no {', '.join(missing)} in its precision_param; the board would take its own defaults; "
+            "convert the network again"
         )
     return block

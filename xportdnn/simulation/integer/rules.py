@@ -19,11 +19,11 @@ from xportdnn.layers import clip, pooling
 from xportdnn.lazy import np
 from xportdnn.network import Layer
 from xportdnn.simulation.formats import Fixed, Whole
-from xportdnn.simulation.requantization import Requantization, between, by_ratio, by_shift, limited
+from xportdnn.simulation.integer.requantization import Requantization, between, by_ratio, by_shift, limited
 
 Result: TypeAlias = tuple[Int64s, int]
 Rule: TypeAlias = Callable[[Layer, Sequence[Int64s], Whole, Whole, bool], Result]
-"""(layer, bottoms, their one format, the top's, whether a ReLU hides what is below zero) -> top and what was cut off."""
+"""(layer, bottoms, their format, the top's, whether a ReLU hides what is below zero) -> top and what was cut off."""
 
 _LEAST = -(1 << 62)
 

@@ -1,0 +1,9 @@
+"""The arithmetic of `chaidnn`: the board.
+
+    fusion    what it computes inside another layer
+    weights   its convolutions' numbers, BatchNorm and Scale worked in
+    plan      whether it runs a network at all, and where it does something else than the network says
+    level     the layers themselves
+
+The kernel's own rules are in `xportdnn.arithmetic.board`.
+"""

@@ -1,0 +1,296 @@
+"""Whether CHaiDNN runs a network, and how: checked and decided before anything runs.
+
+Layers without a rule of the board are problems: types that its parser does not know, and those whose arithmetic was
+never recorded from its code. Layers that it runs, but differently from what the network says, are warned about and
+computed as the board computes them. Where its kernel is known to give numbers that follow no rule (`board.faults`),
+the simulation computes what the kernel is meant to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from xportdnn.arithmetic.board import faults
+from xportdnn.choices import Mode
+from xportdnn.errors import LayerError
+from xportdnn.kernels import Windows
+from xportdnn.layers import Arrays, Shape, convolution, pooling
+from xportdnn.network import Layer, Net, Value, infer_shapes
+from xportdnn.simulation.board.fusion import Fusion, fuse
+from xportdnn.simulation.board.weights import Convolution, alone, fused, of_board
+from xportdnn.simulation.formats import Block, Fixed, Whole, whole_in, whole_out
+from xportdnn.simulation.places import Problems
+
+SOFTWARE = frozenset({"InnerProduct", "Softmax", "Crop", "PriorBox", "DetectionOutput", "ArgMax"})
+MOVED = frozenset({"Concat", "Permute", "Flatten", "Reshape", "Dropout", "Split"})
+_UNRECORDED = frozenset({"Deconvolution", "Power"})
+_NHWC = (0, 2, 3, 1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the board runs a network.
+
+    Attributes:
+        convolutions: by layer index.
+        warnings: what will not be as the network says, or as the board is meant to compute.
+    """
+
+    fusion: Fusion
+    convolutions: Mapping[int, Convolution]
+    warnings: tuple[str, ...]
+
+
+def plan(
+    net: Net,
+    layers: Sequence[Layer],
+    weights: Mapping[int, Arrays],
+    blocks: Mapping[int, Block],
+    inputs: Mapping[Value, Shape],
+) -> Plan:
+    """How the board runs these layers.
+
+    Raises:
+        NetworkError: every layer that it cannot run.
+    """
+    problems = Problems(net)
+    planner = _Planner(net, weights, blocks, infer_shapes(net, inputs), problems, fuse(net, layers, problems))
+    planner.written |= dict.fromkeys(inputs)
+    for layer in layers:
+        with problems.of(layer):
+            planner.plan(layer)
+    problems.check("layers that the board cannot run:")
+    warnings = (*planner.fusion.warnings, *planner.warnings)
+    return Plan(planner.fusion, planner.convolutions, warnings)
+
+
+@dataclass
+class _Planner:
+    """Collects what is found while going through the layers.
+
+    Attributes:
+        written: the format of every value, None where it holds floats.
+    """
+
+    net: Net
+    weights: Mapping[int, Arrays]
+    blocks: Mapping[int, Block]
+    shapes: Mapping[Value, Shape]
+    problems: Problems
+    fusion: Fusion
+    written: dict[Value, Whole | None] = field(default_factory=dict)
+    convolutions: dict[int, Convolution] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def plan(self, layer: Layer) -> None:
+        """One layer; its tops' format is noted even if there is something wrong with it."""
+        assert layer.kind is not None
+        self.written |= dict.fromkeys(layer.tops)
+        name = layer.kind.name
+        if name in SOFTWARE:
+            return self._software(layer)
+        rule = _PLANS.get(name)
+        if rule is None:
+            reason = (
+                "its arithmetic on the board is not known" if name in _UNRECORDED else "the board knows no such type"
+            )
+            raise LayerError(f"{reason}; replace it, cut the network before it, or use --arithmetic integer")
+        form = rule(self, layer)
+        self.written |= dict.fromkeys(layer.tops, form)
+        return None
+
+    def warn(self, layer: Layer, text: str) -> None:
+        """Something about one layer."""
+        self.warnings.append(f"{self.net.at(layer)}: {text}")
+
+    def arriving(self, layer: Layer) -> list[Whole | None]:
+        """The formats in which the bottoms were written."""
+        return [self.written[value] for value in layer.bottoms]
+
+    def enters(self, layer: Layer, own: Whole | None) -> None:
+        """Compare what the layer reads with what was written.
+
+        Raises:
+            LayerError: floats arrive, and no format says how to make integers of them.
+        """
+        for value, form in zip(layer.bottoms, self.arriving(layer), strict=True):
+            if form is None and own is None:
+                raise LayerError(f"'{value.blob}' holds floats, and no block says what integers to make of them")
+            if form is not None and own is not None and form != own:
+                self.warn(layer, f"reads '{value.blob}' as {own}, it was written as {form}; the board converts nothing")
+
+    def _software(self, layer: Layer) -> None:
+        for value, form in zip(layer.bottoms, self.arriving(layer), strict=True):
+            if isinstance(form, Fixed) and form.fl < 0:
+                raise LayerError(
+                    f"runs in software and reads '{value.blob}' with fl_layer_out {form.fl}; the board cannot shift by "
+                    "a negative number there, use at least 0"
+                )
+
+
+def _convolution(planner: _Planner, layer: Layer) -> Whole:
+    blobs = planner.weights[layer.index]
+    block = planner.blocks.get(layer.index)
+    windows, counts = _windows(planner, layer)
+    if layer.index in planner.fusion.normalised:
+        batch_norm, scale = planner.fusion.normalised[layer.index]
+        _check_fused(batch_norm, scale)
+        parts = [blobs, *(planner.weights[each.index] for each in (batch_norm, scale))]
+        found = fused(parts, batch_norm.params.eps, block, planner.blocks.get(scale.index))
+    else:
+        found = alone(layer, blobs, block)
+    if found.truncated is not None:
+        planner.warn(
+            layer,
+            f"the board works BatchNorm and Scale into its weights and keeps only the whole part of the th_layer_out "
+            f"{found.truncated:g} of the Scale",
+        )
+    planner.enters(layer, found.layer_in)
+    first = not planner.convolutions
+    planner.convolutions[layer.index] = found
+    shape, group = blobs[0].shape, layer.params.group
+    for fault in faults.convolution(found.mode, shape, group, windows, counts, found.bits, found.fl_params, first):
+        planner.warn(layer, fault)
+    if group > 2 and group == layer.params.num_output and found.mode is Mode.XILINX:
+        planner.warn(
+            layer, "the board rounds depthwise weights to whole numbers in Xilinx mode; computed as it should be"
+        )
+    return found.layer_out
+
+
+def _windows(planner: _Planner, layer: Layer) -> tuple[Windows, Shape]:
+    """The kernel's steps, and how many there are.
+
+    Raises:
+        LayerError: a geometry that the board's parser refuses.
+    """
+    bottom = planner.shapes[layer.bottoms[0]]
+    if len(layer.bottoms) > 1 or len(bottom) != 4 or layer.params.axis not in (1, -3):
+        raise LayerError("the board takes one bottom of (num, channels, height, width)")
+    windows = convolution.windows_of(layer.params, bottom)
+    for name in ("kernel", "stride", "pad", "dilation"):
+        rows, columns = getattr(windows, name)
+        if rows != columns:
+            raise LayerError(f"{name} is {rows} and {columns}; the board takes only squares")
+    return windows, planner.shapes[layer.tops[0]][2:]
+
+
+def _check_fused(batch_norm: Layer, scale: Layer) -> None:
+    if not batch_norm.params.use_global_stats:
+        raise LayerError(f"its BatchNorm {batch_norm.name} has use_global_stats: false, which the board does not take")
+    if len(scale.bottoms) > 1 or scale.params.axis != 1 or scale.params.num_axes != 1:
+        raise LayerError(f"its Scale {scale.name} must have one bottom, axis 1 and num_axes 1 on the board")
+
+
+def _normalisation(planner: _Planner, layer: Layer) -> Whole | None:
+    if layer.index not in planner.fusion.owners:
+        raise LayerError(
+            "the board runs BatchNorm and Scale only in a row behind a Convolution, both in place or both not and the "
+            "Scale with one reader; work it into the weights"
+        )
+    return planner.arriving(layer)[0]
+
+
+def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
+    params, block = layer.params, of_board(planner.blocks.get(layer.index))
+    _, channels, *size = planner.shapes[layer.bottoms[0]]
+    own, out = whole_in(block), whole_out(block)
+    if params.pool == "AVE" and (own is None or out is None):
+        raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
+    planner.enters(layer, own)
+    windows = pooling.windows_of(params, tuple(size))
+    counts = planner.shapes[layer.tops[0]][2:]
+    _check_pooling(layer, windows, tuple(size), counts)
+    if (
+        isinstance(own, Fixed)
+        and isinstance(out, Fixed)
+        and not 1 <= own.fl + 8 - out.fl <= 31
+        and params.pool == "AVE"
+    ):
+        raise LayerError(f"fl_layer_in {own.fl} + 8 - fl_layer_out {out.fl} is not 1 to 31, by which the board shifts")
+    for fault in faults.pooling("AVE" if params.pool == "AVE" else "MAX", channels, tuple(size), windows, counts):
+        planner.warn(layer, fault)
+    arriving = planner.arriving(layer)[0]
+    unscaled = params.pool == "MAX" or not isinstance(out, Fixed)
+    if own is not None and out is not None and own != out and unscaled:
+        planner.warn(layer, f"reads {own} and writes {out}; the board does not rescale there")
+    return out or arriving
+
+
+def _check_pooling(layer: Layer, windows: Windows, size: Shape, counts: Shape) -> None:
+    if len(layer.tops) > 1:
+        raise LayerError("the board has no mask of MAX pooling; remove the second top")
+    if windows.stride[0] != windows.stride[1] or windows.pad[0] != windows.pad[1]:
+        raise LayerError("the board takes only the same stride and pad along both axes")
+    rounded_up = tuple(
+        1 - (kernel - length - 2 * pad) // stride
+        for length, pad, kernel, stride in zip(size, windows.pad, windows.kernel, windows.stride, strict=True)
+    )
+    if rounded_up != counts:
+        raise LayerError(
+            f"the board makes {rounded_up[0]} x {rounded_up[1]} windows where Caffe makes {counts[0]} x {counts[1]}: "
+            "it rounds up and never drops the last one; change kernel_size, stride or pad"
+        )
+
+
+def _eltwise(planner: _Planner, layer: Layer) -> Whole | None:
+    block = of_board(planner.blocks.get(layer.index))
+    if len(layer.bottoms) != 2 or layer.params.coeff or layer.params.operation == "MAX":
+        raise LayerError("the board adds two bottoms without coeff, and nothing else")
+    if layer.params.operation == "PROD":
+        planner.warn(layer, "the board adds its bottoms instead of multiplying them")
+    own, out = whole_in(block), whole_out(block)
+    planner.enters(layer, own)
+    arriving = planner.arriving(layer)
+    if own is None and arriving[0] != arriving[1]:
+        planner.warn(layer, f"adds {arriving[0]} to {arriving[1]}; the board converts nothing")
+    if own is not None and out is not None and own != out:
+        planner.warn(layer, f"reads {own} and writes {out}; the board does not rescale there")
+    return out or arriving[0]
+
+
+def _relu(planner: _Planner, layer: Layer) -> Whole | None:
+    return planner.arriving(layer)[0]
+
+
+def _normalize(planner: _Planner, layer: Layer) -> Whole | None:
+    block = of_board(planner.blocks.get(layer.index))
+    out = whole_out(block)
+    if layer.params.across_spatial:
+        raise LayerError("across_spatial must be false on the board")
+    if out is None:
+        raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
+    planner.enters(layer, whole_in(block))
+    planner.warn(layer, "its arithmetic on the board is not recorded; computed in float, its result rounded half up")
+    return out
+
+
+def _moved(planner: _Planner, layer: Layer) -> Whole | None:
+    assert layer.kind is not None
+    name, arriving = layer.kind.name, planner.arriving(layer)
+    if name == "Split":
+        planner.warn(layer, "the board's parser knows no Split; remove it, a blob may be read many times")
+    if name == "Dropout" and layer.tops[0].blob != layer.bottoms[0].blob:
+        planner.warn(layer, "the board's parser fails at a Dropout that is not in place; remove it")
+    if name == "Permute" and layer.params.order != _NHWC:
+        raise LayerError("the board takes only the order 0, 2, 3, 1")
+    if None in arriving:
+        return None
+    if len(set(arriving)) > 1:
+        forms = ", ".join(f"'{value.blob}' {form}" for value, form in zip(layer.bottoms, arriving, strict=True))
+        planner.warn(layer, f"its bottoms were written in several formats; the board converts nothing: {forms}")
+    out = whole_out(of_board(planner.blocks.get(layer.index))) if name == "Permute" else None
+    return out or arriving[0]
+
+
+_PLANS: Mapping[str, Callable[[_Planner, Layer], Whole | None]] = {
+    "Convolution": _convolution,
+    "BatchNorm": _normalisation,
+    "Scale": _normalisation,
+    "Pooling": _pooling,
+    "Eltwise": _eltwise,
+    "ReLU": _relu,
+    "Normalize": _normalize,
+    **dict.fromkeys(MOVED, _moved),
+}
