@@ -122,10 +122,10 @@ class TestWrite:
         assert content(tmp_path) == ["out"]
 
     def test_an_interruption_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupted(self: Path, mode: int) -> None:
+        def interrupted(self: Path, target: Path) -> Path:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Path, "chmod", interrupted)
+        monkeypatch.setattr(Path, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
             output.write(str(tmp_path / "out"), b"new")
         assert content(tmp_path) == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -196,17 +196,10 @@ class _Parser:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.depth = 0
-        self.tokens = self._tokens()
-        self.taken = self.next = next(self.tokens)
-
-    def _tokens(self) -> Iterator[_Token]:
-        scan, text, offset = _TOKEN.match, self.source.text, 0
-        while match := scan(text, offset):
-            kind = match.lastgroup or "end"
-            offset = match.end(kind)
-            yield _Token(kind, match[kind], match.start(kind), offset)
-            if kind == "end":
-                return
+        found = _TOKEN.finditer(source.text)
+        self.tokens = [_Token(kind := match.lastgroup or "end", match[kind], *match.span(kind)) for match in found]
+        self.at = 0
+        self.taken = self.next = self.tokens[0]
 
     def fail(self, token: _Token, problem: str) -> PrototxtError:
         line, column = self.source.position(token.start)
@@ -215,7 +208,8 @@ class _Parser:
     def take(self) -> _Token:
         token = self.taken = self.next
         if token.kind != "end":
-            self.next = next(self.tokens)
+            self.at += 1
+            self.next = self.tokens[self.at]
         return token
 
     def skip(self, *marks: str) -> bool:

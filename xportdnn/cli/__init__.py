@@ -13,11 +13,13 @@ import click
 
 from xportdnn.cli.conversion import conversion
 from xportdnn.cli.forward import forward
+from xportdnn.cli.simulate import simulate
 from xportdnn.errors import XportdnnError
 
 INTERRUPTED = 130
 
 conversion.add_command(forward)
+conversion.add_command(simulate)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

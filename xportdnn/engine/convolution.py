@@ -57,7 +57,7 @@ class Convolution:
     def _blocks(self) -> list[slice]:
         rows, width = self.counts
         numbers = self.weights.stack * (self.weights.columns if self._direct else self.weights.inner)
-        return list(blocks(rows, 4 * width * numbers, width))
+        return list(blocks(rows, width, numbers))
 
     @property
     def scratch(self) -> int:

@@ -65,7 +65,7 @@ class Depthwise:
             (y * down, y * below, pixel * apart if step == 1 else own, number),
             writeable=False,
         )
-        stretches = [(taps[rows], out[rows]) for rows in blocks(height, 4 * width * channels, width)]
+        stretches = [(taps[rows], out[rows]) for rows in blocks(height, width, channels)]
 
         def run() -> None:
             for fill in fills:

@@ -13,10 +13,8 @@ Run: TypeAlias = Callable[[], None]
 Op: TypeAlias = Callable[[Array, Array], None]
 """`op(x, out)` changes whole image rows, (rows, width * channels), number by number; `out` may be `x`."""
 
-# Bytes of output that are finished (bias, ReLU, ...) right after they were computed, while they are in the cache.
-BLOCK = 1 << 18
-# The least number of rows that a matrix must have to be worth the packing of the weights that BLAS does every time.
-LEAST_PIXELS = 128
+BLOCK = 1 << 18  # bytes that are worked on at a time, so that they stay in the cache
+LEAST_PIXELS = 128  # fewer would not be worth the calls
 
 
 class Kernel(Protocol):
@@ -43,14 +41,9 @@ def nothing() -> None:
     """No work."""
 
 
-def blocks(rows: int, row_bytes: int, pixels: int, budget: int = BLOCK) -> Iterator[slice]:
-    """`rows` in stretches of almost equal height.
-
-    Args:
-        row_bytes: what a row takes of the `budget`, in bytes.
-        pixels: of a row; a stretch has at least `LEAST_PIXELS`.
-    """
-    height = max(budget // row_bytes, -(-LEAST_PIXELS // pixels), 1)
+def blocks(rows: int, width: int, numbers: int) -> Iterator[slice]:
+    """`rows` of `width` pixels, with so many float32 `numbers` each, in stretches of almost equal height."""
+    height = max(BLOCK // (4 * width * numbers), -(-LEAST_PIXELS // width))
     height = -(-rows // -(-rows // height))
     return (slice(start, min(start + height, rows)) for start in range(0, rows, height))
 

@@ -31,7 +31,7 @@ class Lrn:
 
     def _blocks(self) -> list[slice]:
         height, width, channels = layout.size(self.bottom)
-        return list(blocks(height * width, 4 * channels, 1))
+        return list(blocks(height * width, 1, channels))
 
     @property
     def scratch(self) -> int:

@@ -148,7 +148,7 @@ class Pointwise:
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         source, target = layout.rows(bottoms[0]), layout.rows(top)
         height, width, channels = layout.size(top.shape)
-        stretches = [(source[rows], target[rows]) for rows in blocks(height, 4 * width * channels, width)]
+        stretches = [(source[rows], target[rows]) for rows in blocks(height, width, channels)]
         first, *others = self.ops or (_same,)
 
         def run() -> None:
@@ -175,7 +175,7 @@ class Eltwise:
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         height, width, channels = layout.size(top.shape)
         images = [layout.rows(array) for array in (*bottoms, top)]
-        stretches = [[image[rows] for image in images] for rows in blocks(height, 4 * width * channels, width)]
+        stretches = [[image[rows] for image in images] for rows in blocks(height, width, channels)]
         reduce: np.ufunc = getattr(np, _OPERATIONS[self.operation])
         coeff = [np.float32(c) for c in self.coeff] if self.operation == "SUM" else []
 

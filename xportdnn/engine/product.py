@@ -1,9 +1,9 @@
 """Matrix products as many small ones.
 
-BLAS first copies both factors of a product into an order that suits it, which costs as much as the product itself
-where a matrix has few rows. OpenBLAS leaves a product of up to a million multiplications as it lies (the small matrix
-kernels of its 0.3.17), and reaches the processor's peak with it. So weights are kept in strips of some columns, each
-in one piece, and some rows at a time are multiplied with all strips in one call.
+BLAS first copies both factors of a product into an order that suits it. Where a matrix has few rows, that costs as
+much as the product itself. For processors with AVX-512, OpenBLAS leaves factors as they lie if there are no more than
+a million multiplications (kernel/x86_64/sgemm_small_kernel_permit_skylakex.c), and then computes at their peak. So
+weights are kept in strips of a few columns, each in one piece, and a few rows at a time are multiplied with all strips.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from xportdnn.lazy import np
 
 _SMALL = 1_000_000  # multiplications
 _WIDE, _NARROW = 64, 32  # columns of a strip
-_ROWS = 60  # with fewer, the wide strips are not worth it
-_GRAIN = 6  # rows that the kernels take at a time
+_ROWS = 60  # enough of them for one small product, so that other BLAS libraries do not lose much
+_GRAIN = 6  # rows that OpenBLAS's kernels take at a time
 
 
 class Product(NamedTuple):
@@ -69,7 +69,7 @@ class Factor:
 
 
 def width(columns: int, inner: int, rows: int) -> int:
-    """Columns of a strip: wide ones where there are too few rows for a small product."""
+    """Columns of a strip: the wide ones, if they leave a small product all the rows there are, or enough."""
     return min(columns, _WIDE if _WIDE * inner * min(rows, _ROWS) <= _SMALL else _NARROW)
 
 

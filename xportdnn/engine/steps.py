@@ -36,7 +36,7 @@ class Step(NamedTuple):
     @property
     def is_alias(self) -> bool:
         """Whether the tops are the bottom under other names."""
-        return _named(self.layer, _ALIASES)
+        return _named(self.layer, _ALIASES) and not self.loose
 
     @property
     def scratch(self) -> int:

@@ -1,8 +1,8 @@
 """3x3 convolution of stride 1 by Winograd's minimal filtering: 4x4 outputs from 36 products instead of 144.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308: F(4x4, 3x3). Each of the three
-transforms is one matrix product with the Kronecker square of the one-dimensional matrix, over all tiles and channels
-at once; between them stand 36 matrix products over the channels.
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308: F(4x4, 3x3). A tile of 6x6
+inputs is transformed by one matrix product over all its channels, with the Kronecker square of the one-dimensional
+matrix; each of the 36 values has a product of its own, all tiles with the weights; 4x4 outputs come back the same way.
 
 The points of interpolation are 0, +-1/sqrt(2), +-sqrt(2) and infinity. Against the usual +-1 and +-2 they take the
 rounding error to about a third (see Barabasz et al., arXiv:1803.10986, on the choice of points).
@@ -77,11 +77,13 @@ def factor(weight: Array, counts: Shape) -> Factor:
 
 def _transformed(strips: Array) -> Array:
     """(count, channels, 9, width) to (count, 36, channels, width)."""
-    count, channels, _, width = strips.shape
+    count, channels, taps, width = strips.shape
     found = np.empty((count, _TAPS**2, channels, width), np.float32)
+    # in double precision, so that the error of a weight is one rounding
+    kernels, values = np.empty((channels, taps, width)), np.empty((channels, _TAPS**2, width))
     for strip, tiles in zip(strips, found, strict=True):
-        # in double precision, so that the error of a weight is one rounding
-        values = np.matmul(transforms().weights, strip.astype(np.float64))
+        np.copyto(kernels, strip)
+        np.matmul(transforms().weights, kernels, out=values)
         np.copyto(tiles, values.swapaxes(0, 1), casting="same_kind")
     return found
 

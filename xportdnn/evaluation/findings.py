@@ -21,6 +21,7 @@ _TOLD = 3.0  # dB of lost SQNR from which a layer is worth a sentence about its 
 _CLIPPED = 0.01  # share of clipped values from which the threshold is in doubt
 _OWN = 0.5  # share of a layer's noise from which its own rounding is the cause
 _WIDER = 2.0  # how much further a blob reaches that dominates a scale class
+_TIED = 0.05  # share of the pictures
 _JURY = 5  # pictures from which "always the same class" means something
 _ALWAYS = 0.9  # share of pictures that make it "always"
 
@@ -89,6 +90,18 @@ def _effect(side: Effect) -> str:
     return f"{name} alone: {', '.join(filter(None, parts))}"
 
 
+def ties(verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
+    """Scores in so coarse steps that the best class is a matter of order."""
+    tied = sum(verdict.tied for verdict in verdicts)
+    if tied <= _TIED * len(verdicts):
+        return ()
+    text = (
+        f"for {tied} of {len(verdicts)} pictures several classes share the best quantized score, and the first of them "
+        "counts: the steps of the scores are wider than the distance between the best classes"
+    )
+    return (Finding("ties", (), text),)
+
+
 def _place(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
     """Where the coarsest format is, where the SQNR falls most, and where it is lowest."""
     coarsest = min(roundings(net, rows), key=lambda rounding: rounding.alone_db, default=None)
@@ -137,8 +150,8 @@ def _shared(net: Net, rounding: Rounding, wider: Layer, reach: float) -> str:
     layer = rounding.row.layer
     averaged = layer.kind is not None and layer.kind.name == "Pooling"
     text = (
-        f"activations of {layer.name}, which share the scale of {wider.name}{': averaged afterwards' * averaged}: they "
-        f"reach {rounding.stored.peak:.3g} and are typically {rounding.typical:.3g}, those of {wider.name} reach "
+        f"activations of {layer.name}, which share the scale of {wider.name}{' (averaged afterwards)' * averaged}: "
+        f"they reach {rounding.stored.peak:.3g} and are typically {rounding.typical:.3g}, those of {wider.name} reach "
         f"{reach:.3g}, and both have steps of {rounding.step:.3g}, because the board moves integers from one to the "
         f"other unchanged. That rounding is {100 * rounding.share:.0f} % of the noise here. "
     )

@@ -101,6 +101,11 @@ class Evaluation:
         """Of the output with the classes' scores, else the mean over all outputs."""
         return mean([output.cosine for output in self.judged])
 
+    @property
+    def ranked_effects(self) -> list[Effect]:
+        """Those of single layers, most harmful first, then those of a whole side."""
+        return [*sensitivity.ranked(self.effects), *(effect for effect in self.effects if effect.part.layer is None)]
+
 
 def result(
     options: EvaluationOptions,
@@ -130,7 +135,11 @@ def result(
         verdicts=verdicts,
         boxes=reduce(Matches.plus, seen.boxes) if seen.boxes else None,
         alarms=findings.alarms(seen.answers, verdicts),
-        findings=(*findings.findings(opened.net, measured), *findings.sides(*either_side)),
+        findings=(
+            *findings.findings(opened.net, measured),
+            *findings.ties(verdicts),
+            *findings.sides(*either_side),
+        ),
         effects=effects,
     )
 

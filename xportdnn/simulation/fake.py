@@ -21,7 +21,7 @@ from xportdnn.network import Layer, Net, Value
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats as form
 from xportdnn.simulation.formats import Block, Format
-from xportdnn.simulation.held import Floats, Held, Outcome
+from xportdnn.simulation.held import Floats, Hardware, Held, Outcome
 from xportdnn.simulation.places import Problems
 from xportdnn.simulation.trimmed import trimmed
 
@@ -109,6 +109,10 @@ class Fake:
                 lost += cut
             tops.append(top)
         return Outcome(tuple(tops), read, lost, in_place=own.in_place)
+
+    def hardware(self, layer: Layer) -> Hardware:
+        """Nothing: these are no numbers of hardware."""
+        return Hardware({}, {})
 
     def _read(self, layer: Layer, bottoms: Sequence[Held], layer_in: Format | None) -> tuple[tuple[Floats, ...], int]:
         lost = 0

@@ -22,7 +22,7 @@ from xportdnn.simulation import formats
 from xportdnn.simulation.board.level import Chaidnn
 from xportdnn.simulation.fake import Fake
 from xportdnn.simulation.formats import Block
-from xportdnn.simulation.held import Held, Outcome, Quantized
+from xportdnn.simulation.held import Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.level import Integer
 from xportdnn.simulation.places import Problems, placed
 from xportdnn.simulation.simulated import Simulated
@@ -43,6 +43,8 @@ class Level(Protocol):
     def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome: ...
 
     def run(self, layer: Layer, bottoms: tuple[Held, ...]) -> Outcome: ...
+
+    def hardware(self, layer: Layer) -> Hardware: ...
 
 
 class Step(NamedTuple):

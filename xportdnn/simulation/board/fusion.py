@@ -23,7 +23,7 @@ class Fusion:
 
     Attributes:
         normalised: Convolution -> the BatchNorm and Scale that go into its weights.
-        owners: BatchNorm or Scale -> that Convolution.
+        owners: layers that another one computes -> that one: BatchNorm and Scale, and every ReLU folded by the kernel.
         rectified: layers whose last step is a ReLU.
         inside: layers whose own tops the board never has.
         dropped: ReLUs that have no effect.
@@ -95,8 +95,10 @@ def _fold(net: Net, relu: Layer, fusion: Fusion, problems: Problems) -> None:
             f"({readers}); they would see it rectified",
         )
         return
-    fusion.rectified.add(owner.index)
-    fusion.inside |= {layer.index for layer in passed} if not _is(owner, "InnerProduct") else set()
+    if not _is(owner, "InnerProduct"):  # whose ReLU is computed in float
+        fusion.rectified.add(owner.index)
+        fusion.owners[relu.index] = owner
+        fusion.inside |= {layer.index for layer in passed}
 
 
 def _producers(net: Net, relu: Layer) -> Iterator[Layer]:

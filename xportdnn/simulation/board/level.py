@@ -13,7 +13,7 @@ layer reads it. (In DynamicFixed mode the board has another way in for 8-bit pix
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xportdnn import execute
 from xportdnn.arithmetic import Int8s
@@ -27,8 +27,11 @@ from xportdnn.network import Layer, Net, Value
 from xportdnn.simulation.board.plan import MOVED, SOFTWARE, plan
 from xportdnn.simulation.board.weights import of_board
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole, whole_in, whole_out
-from xportdnn.simulation.held import Floats, Held, Outcome, Quantized
+from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.moves import moved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class _Entered(NamedTuple):
@@ -87,6 +90,23 @@ class Chaidnn:
         else:
             outcome = _RUN[name](self, layer, bottoms)
         return outcome._replace(stored=layer.index not in self.plan.fusion.inside)
+
+    def hardware(self, layer: Layer) -> Hardware:
+        """What the host stores for the kernel."""
+        fusion = self.plan.fusion
+        facts: dict[str, int | bool | str | list[str]] = {}
+        if fused := [self.net.layers[index].name for index, owner in fusion.owners.items() if owner is layer]:
+            facts["computes"] = fused
+        facts["relu"] = layer.index in fusion.rectified
+        arrays: dict[str, NDArray[Any]] = {}
+        if found := self.plan.convolutions.get(layer.index):
+            arrays = {"weights": found.stored.weights, "bias": found.stored.bias}
+            if found.stored.scale is not None:
+                arrays["multiplier"] = found.stored.scale
+            facts |= {"shift": found.stored.shift, "rounding": "half away from zero"}
+        elif layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE":
+            facts["rounding"] = "toward minus infinity"
+        return Hardware(arrays, facts, fusion.owners.get(layer.index))
 
     def _convolution(self, layer: Layer, bottoms: Sequence[Held]) -> Outcome:
         found = self.plan.convolutions[layer.index]

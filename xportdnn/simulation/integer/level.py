@@ -20,11 +20,13 @@ from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats
 from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, reads_numbers, rectifies
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
-from xportdnn.simulation.held import Floats, Held, Outcome, Quantized
+from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.jobs import Job, job
 from xportdnn.simulation.integer.rules import RULES, converted
 from xportdnn.simulation.moves import moved
 from xportdnn.simulation.places import Problems
+
+_ROUNDING = "half away from zero"
 
 
 class Integer:
@@ -84,6 +86,16 @@ class Integer:
             return outcome._replace(read=read, saturated=outcome.saturated + lost)
         tops = tuple(Quantized(top, form) for top, _ in results)
         return Outcome(tops, read, lost + sum(cut for _, cut in results), in_place=isinstance(block, Ristretto))
+
+    def hardware(self, layer: Layer) -> Hardware:
+        """The integers of a layer with weights."""
+        found = self.jobs.get(layer.index)
+        if found is None:
+            return Hardware({}, {"rounding": _ROUNDING})
+        arrays = {"multiplier": found.requantization.factor, "bias": found.requantization.offset}
+        if found.weights is not None:
+            arrays = {"weights": found.weights, **arrays}
+        return Hardware(arrays, {"shift": found.requantization.places, "rounding": _ROUNDING})
 
     def _compute(
         self, layer: Layer, read: Sequence[Held], out: Whole | None
