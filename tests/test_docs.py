@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
-from xportdnn import __version__
 from xportdnn.choices import Matrix
 from xportdnn.cli.conversion import conversion
 from xportdnn.matrix import table
+from xportdnn.version import __version__
 
 ROOT = Path(__file__).parent.parent
 

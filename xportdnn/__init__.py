@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Network", "convert", "forward", "read"]
-__version__ = "0.1.0"
+from xportdnn.version import __version__
+
+__all__ = ["Network", "__version__", "convert", "forward", "read"]
 
 if TYPE_CHECKING:
     from xportdnn.api import Network, convert, forward, read

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from xportdnn import __version__
 from xportdnn.calibration import Evidence
 from xportdnn.conversion import Conversion
 from xportdnn.journal import Remark
 from xportdnn.network import Net, Value
+from xportdnn.version import __version__
 
 
 def as_json(conversion: Conversion, remarks: Sequence[Remark]) -> bytes:

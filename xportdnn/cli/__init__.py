@@ -12,12 +12,14 @@ from collections.abc import Sequence
 import click
 
 from xportdnn.cli.conversion import conversion
+from xportdnn.cli.evaluate import evaluate
 from xportdnn.cli.forward import forward
 from xportdnn.cli.simulate import simulate
 from xportdnn.errors import XportdnnError
 
 INTERRUPTED = 130
 
+conversion.add_command(evaluate)
 conversion.add_command(forward)
 conversion.add_command(simulate)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from xportdnn import __version__
 from xportdnn.choices import THRESHOLD_METHODS, Matrix, Mode, ScaleClasses, Triple
 from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
 from xportdnn.errors import UsageError
+from xportdnn.version import __version__
 
 _EPILOG = """\
 A network is fed (pixel * raw_scale - mean) * input_scale, pixel in 0 .. 1.

@@ -81,6 +81,23 @@ def sides(weights: Effect | None, activations: Effect | None) -> tuple[Finding, 
     return (Finding("sides", (), f"{told}: {text}"),)
 
 
+def alone(ranked: Sequence[Effect]) -> tuple[Finding, ...]:
+    """One layer that hurts the output far more than any other when it is the only one that is quantized.
+
+    Args:
+        ranked: single layers, most harmful first.
+    """
+    known = [(effect.part.name, effect.sqnr_db) for effect in ranked if effect.sqnr_db is not None]
+    if len(known) < 2 or known[1][1] - known[0][1] < _TOLD:
+        return ()
+    (worst, left), (second, next_left) = known[:2]
+    text = (
+        f"{worst} alone, with all other layers in float, leaves the output at {left:.1f} dB; the next layer, {second}, "
+        f"at {next_left:.1f} dB: a cure for {worst} is worth more than any other"
+    )
+    return (Finding("alone", (worst,), text),)
+
+
 def _effect(side: Effect) -> str:
     """`weights alone: output SQNR 35.2 dB, agreement 99.0 %, top-1 56.3 %`."""
     parts = ["no loss" if side.identical else "" if side.sqnr_db is None else f"output SQNR {side.sqnr_db:.1f} dB"]

@@ -64,14 +64,13 @@ def rows(net: Net, tallies: Mapping[int, Tally], blocks: Mapping[int, Precision 
     for layer in net.layers:
         tally = tallies.get(layer.index)
         row = Row(layer, blocks.get(layer.index)) if tally is None else _row(layer, blocks.get(layer.index), tally)
-        if (level := row.sqnr_db) is not None:
-            before = min((levels[value] for value in layer.bottoms if value in levels), default=None)
-            is_folded = bool(layer.tops) and all(scales.folded(net, value) for value in layer.tops)
-            if is_folded and before is not None:
-                levels |= dict.fromkeys(layer.tops, before)
-            elif not is_folded:
-                row = row._replace(drop_db=None if before is None else before - level)
-                levels |= dict.fromkeys(layer.tops, level)
+        before = min((levels[value] for value in layer.bottoms if value in levels), default=None)
+        level = None if layer.tops and all(scales.folded(net, value) for value in layer.tops) else row.sqnr_db
+        if level is not None and before is not None:
+            row = row._replace(drop_db=before - level)
+        # what is not stored, and what was not compared, hands on what it read
+        if (known := before if level is None else level) is not None:
+            levels |= dict.fromkeys(layer.tops, known)
         found.append(row)
     return tuple(found)
 

@@ -138,6 +138,7 @@ def result(
         findings=(
             *findings.findings(opened.net, measured),
             *findings.ties(verdicts),
+            *findings.alone(sensitivity.ranked(effects)),
             *findings.sides(*either_side),
         ),
         effects=effects,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from xportdnn import scales
 from xportdnn.evaluation.ranking import Row, by_damage
 from xportdnn.evaluation.result import Classified, Evaluation
 from xportdnn.evaluation.sensitivity import Effect
@@ -15,7 +16,7 @@ def text(evaluation: Evaluation, whole: bool = False) -> str:
     """The summary and the layers, worst first.
 
     Args:
-        whole: all layers; otherwise the `SHORT` worst.
+        whole: all layers; otherwise the `SHORT` worst of those that make numbers and do not only pass them on.
     """
     parts = [_summary(evaluation), _findings(evaluation)]
     if evaluation.effects:
@@ -67,7 +68,7 @@ def _effects(evaluation: Evaluation, whole: bool) -> str:
     body = [_effect(effect) for effect in (*shown, *ranked[len(layers) :])]
     head = ("SQNR dB", "agreement", "top-1", "layer")
     title = "one layer at a time, most harmful first: what is left of the output"
-    return "\n".join([title, *_grid(head, body), *_more(len(layers), whole)])
+    return "\n".join([title, *_grid(head, body), *_more(len(layers) - len(shown))])
 
 
 def _effect(effect: Effect) -> tuple[str, ...]:
@@ -81,10 +82,12 @@ def _effect(effect: Effect) -> tuple[str, ...]:
 
 def _layers(evaluation: Evaluation, whole: bool) -> str:
     ranked = by_damage(evaluation.rows)
+    shown = ranked if whole else [row for row in ranked if row.sqnr_db is not None and not scales.copied(row.layer)]
+    shown = shown if whole else shown[:SHORT]
     wraps = any(row.wrapped for row in ranked)
     head = ("SQNR dB", "drop", "cosine", "saturated", *(["wrapped"] if wraps else []), "dead", "layer")
-    body = [_cells(row, wraps) for row in (ranked if whole else ranked[:SHORT])]
-    return "\n".join(["layers by damage, lowest SQNR first", *_grid(head, body), *_more(len(ranked), whole)])
+    body = [_cells(row, wraps) for row in shown]
+    return "\n".join(["layers by damage, lowest SQNR first", *_grid(head, body), *_more(len(ranked) - len(shown))])
 
 
 def _cells(row: Row, wraps: bool) -> tuple[str, ...]:
@@ -99,8 +102,8 @@ def _cells(row: Row, wraps: bool) -> tuple[str, ...]:
     )
 
 
-def _more(count: int, whole: bool) -> list[str]:
-    return [] if whole or count <= SHORT else [f"... and {count - SHORT} more; --verbose or --json shows all"]
+def _more(hidden: int) -> list[str]:
+    return [f"... and {hidden} more; --verbose or --json shows all"] if hidden else []
 
 
 def _grid(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
 
-from xportdnn import __version__
 from xportdnn.evaluation.detections import OVERLAP, SCORE
 from xportdnn.evaluation.ranking import Row, by_damage
 from xportdnn.evaluation.result import Classified, Evaluation
 from xportdnn.journal import Remark
 from xportdnn.precision import Precision, Ristretto
+from xportdnn.version import __version__
 
 
 def as_json(evaluation: Evaluation, remarks: Sequence[Remark]) -> bytes:

@@ -87,8 +87,12 @@ class Counts:
     clipped: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        saturated = _summed(self.saturated, f" of {self.values:,} values")
-        return f"saturated: {saturated}; wrapped: {_summed(self.wrapped)}; clipped weights and biases: {_summed(self.clipped)}"
+        parts = {
+            "saturated": _summed(self.saturated, f" of {self.values:,} values"),
+            "wrapped": _summed(self.wrapped),
+            "weights and biases beyond their format": _summed(self.clipped),
+        }
+        return "; ".join(f"{what}: {count}" for what, count in parts.items())
 
 
 def simulate_files(options: SimulationOptions, journal: Journal) -> Counts:

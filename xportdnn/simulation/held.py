@@ -57,12 +57,12 @@ class Hardware(NamedTuple):
 
     Attributes:
         arrays: the parameters as it stores them, by name.
-        facts: single values: shifts, the rounding's name and their like.
+        facts: single values for a manifest: shifts, formulas, the rounding's name.
         inside: the layer that computes this one, too; None where it computes itself.
     """
 
     arrays: Mapping[str, NDArray[Any]]
-    facts: Mapping[str, int | bool | str | list[str]]
+    facts: Mapping[str, Any]
     inside: Layer | None = None
 
 

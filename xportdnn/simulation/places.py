@@ -22,15 +22,31 @@ def placed(net: Net, layer: Layer) -> Iterator[None]:
 
 
 @dataclass
+class Warnings:
+    """What will be otherwise than the network says, the layers of one kind together."""
+
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, text: str, layer: Layer, detail: str = "") -> None:
+        """One more layer of which this is to be said, with what is special about it."""
+        self.found.setdefault(text, []).append(f"{layer.name} ({detail})" if detail else layer.name)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One for each kind, with the names of its layers."""
+        return tuple(f"{text}: {', '.join(layers)}" for text, layers in self.found.items())
+
+
+@dataclass
 class Problems:
     """What speaks against running a network, layer by layer."""
 
     net: Net
-    lines: list[str] = field(default_factory=list)
+    found: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, layer: Layer, problem: str) -> None:
         """One more."""
-        self.lines.append(f"{self.net.at(layer)}: {problem}")
+        self.found.append((layer.index, f"{self.net.at(layer)}: {problem}"))
 
     @contextmanager
     def of(self, layer: Layer) -> Iterator[None]:
@@ -44,7 +60,7 @@ class Problems:
         """Stop if there are any.
 
         Raises:
-            NetworkError: all of them.
+            NetworkError: all of them, in file order.
         """
-        if self.lines:
-            raise NetworkError(f"{self.net.source.name}: {headline}", self.lines)
+        if self.found:
+            raise NetworkError(f"{self.net.source.name}: {headline}", [problem for _, problem in sorted(self.found)])

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xportdnn import __version__, output
+from xportdnn import output
 from xportdnn.npy import file_stem, make_folder, npy
 from xportdnn.simulation.c_header import header
 from xportdnn.simulation.formats import Fixed, Threshold, Whole
@@ -30,7 +30,6 @@ _ARITHMETIC = {
     Threshold: "value = integer * step, step = float32(th / (2^(bits-1) - 1)), th as float32",
     Fixed: "value = integer * 2^-fl",
 }
-_GEOMETRY = ("kernel", "stride", "pad", "dilation")
 
 
 @dataclass
@@ -88,12 +87,10 @@ class Vectors:
     def finish(self) -> None:
         """Write the manifest."""
         manifest = {
-            "xportdnn": __version__,
             "network": self.simulation.net.source.name,
             "arithmetic": self.simulation.arithmetic.value,
             "formats": {"threshold": _ARITHMETIC[Threshold], "fixed": _ARITHMETIC[Fixed]},
-            "order": "C; bottoms and tops (num, channels, height, width), weights (num_output, channels / group, kernel)",
-            "output": "(sum * multiplier + bias) / 2^shift, rounded and limited",
+            "order": "C; tops are (num, channels, height, width), weights (num_output, channels / group, *kernel)",
             "warnings": list(self.simulation.warnings),
             "layers": self.layers,
         }
@@ -119,7 +116,7 @@ def _arrays(step: Step) -> Iterator[tuple[str, NDArray[Any]]]:
         yield name, narrow(held.integers, held.format.bits) if isinstance(held, Quantized) else held.real
 
 
-def _format(held: Held) -> Mapping[str, Any]:
+def _format(held: Held) -> dict[str, Any]:
     return {"format": _described(held.format)} if isinstance(held, Quantized) else {}
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from xportdnn.network import Layer, Net
-from xportdnn.simulation.places import Problems
+from xportdnn.simulation.places import Problems, Warnings
 
 _FOLDING = ("Convolution", "Eltwise", "InnerProduct")
 # Taken out of the network before ReLUs are folded.
 _TRANSPARENT = ("Dropout", "Reshape", "Flatten")
+_DROPPED = "the board drops every ReLU that is not behind a Convolution, Eltwise or InnerProduct; nothing is rectified"
 
 
 @dataclass
@@ -27,7 +28,6 @@ class Fusion:
         rectified: layers whose last step is a ReLU.
         inside: layers whose own tops the board never has.
         dropped: ReLUs that have no effect.
-        warnings: where the board does something else than the network says.
     """
 
     normalised: dict[int, tuple[Layer, Layer]] = field(default_factory=dict)
@@ -35,10 +35,9 @@ class Fusion:
     rectified: set[int] = field(default_factory=set)
     inside: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
 
 
-def fuse(net: Net, layers: Sequence[Layer], problems: Problems) -> Fusion:
+def fuse(net: Net, layers: Sequence[Layer], problems: Problems, warnings: Warnings) -> Fusion:
     """What is fused in these layers; ReLUs that cannot be folded without changing other layers are problems."""
     fusion = Fusion()
     for layer in layers:
@@ -46,7 +45,7 @@ def fuse(net: Net, layers: Sequence[Layer], problems: Problems) -> Fusion:
             _normalise(net, layer, fusion)
     for layer in layers:
         if _is(layer, "ReLU"):
-            _fold(net, layer, fusion, problems)
+            _fold(net, layer, fusion, problems, warnings)
     return fusion
 
 
@@ -73,18 +72,16 @@ def _only_reader(net: Net, layer: Layer) -> Layer | None:
     return readers[0] if len(readers) == 1 else None
 
 
-def _fold(net: Net, relu: Layer, fusion: Fusion, problems: Problems) -> None:
+def _fold(net: Net, relu: Layer, fusion: Fusion, problems: Problems, warnings: Warnings) -> None:
     passed = list(_producers(net, relu))
     producer = passed[-1]
     owner = fusion.owners.get(producer.index, producer)
     if relu.params.negative_slope:
-        fusion.warnings.append(f"{net.at(relu)}: the board has no negative_slope; everything below 0 becomes 0")
+        warnings.add("the board has no negative_slope; everything below 0 becomes 0", relu)
     if not _is(owner, *_FOLDING):
         if not _is(owner, "ReLU"):
             fusion.dropped.add(relu.index)
-            fusion.warnings.append(
-                f"{net.at(relu)}: the board drops a ReLU behind {producer.type}; nothing is rectified"
-            )
+            warnings.add(_DROPPED, relu, f"behind {producer.type}")
         return
     shared = [layer for layer in passed if _only_reader(net, layer) is None]
     if shared:

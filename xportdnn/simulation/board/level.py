@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xportdnn import execute
 from xportdnn.arithmetic import Int8s
-from xportdnn.arithmetic.board import convolution, eltwise, ends, pooling
+from xportdnn.arithmetic.board import accumulator, convolution, eltwise, ends, pooling
 from xportdnn.arithmetic.board.saturations import Saturations
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.layers import convolution as conv_rule
@@ -94,18 +94,28 @@ class Chaidnn:
     def hardware(self, layer: Layer) -> Hardware:
         """What the host stores for the kernel."""
         fusion = self.plan.fusion
-        facts: dict[str, int | bool | str | list[str]] = {}
-        if fused := [self.net.layers[index].name for index, owner in fusion.owners.items() if owner is layer]:
-            facts["computes"] = fused
-        facts["relu"] = layer.index in fusion.rectified
+        fused = [self.net.layers[index].name for index, owner in fusion.owners.items() if owner is layer]
+        facts: dict[str, Any] = {"computes": fused, "relu": layer.index in fusion.rectified}
         arrays: dict[str, NDArray[Any]] = {}
         if found := self.plan.convolutions.get(layer.index):
-            arrays = {"weights": found.stored.weights, "bias": found.stored.bias}
-            if found.stored.scale is not None:
-                arrays["multiplier"] = found.stored.scale
-            facts |= {"shift": found.stored.shift, "rounding": "half away from zero"}
+            stored = found.stored
+            arrays = {"weights": stored.weights, "bias": stored.bias}
+            formula = "(sum + bias) / 2^shift"
+            if stored.scale is not None:
+                arrays["multiplier"] = stored.scale
+                formula = "(sum * (multiplier mod 2^24) + bias * 2^14) / 2^shift"
+            channels = stored.weights.shape[1] * layer.params.group
+            portions = accumulator.chunks(channels, stored.weights.shape[2:], layer.params.group)
+            facts |= {
+                "output": f"{formula}, in 32 bits",
+                "sum": "18 bits, saturated behind every portion of the input channels",
+                "portions": [[portion.start, portion.stop] for portion in portions],
+                "shift": stored.shift,
+                "rounding": "half away from zero",
+                "limits": list(convolution.limits(stored.six)),
+            }
         elif layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE":
-            facts["rounding"] = "toward minus infinity"
+            facts |= {"divisor": "the whole window", "rounding": "toward minus infinity"}
         return Hardware(arrays, facts, fusion.owners.get(layer.index))
 
     def _convolution(self, layer: Layer, bottoms: Sequence[Held]) -> Outcome:

@@ -20,12 +20,22 @@ from xportdnn.network import Layer, Net, Value, infer_shapes
 from xportdnn.simulation.board.fusion import Fusion, fuse
 from xportdnn.simulation.board.weights import Convolution, alone, fused, of_board
 from xportdnn.simulation.formats import Block, Fixed, Whole, whole_in, whole_out
-from xportdnn.simulation.places import Problems
+from xportdnn.simulation.places import Problems, Warnings
 
 SOFTWARE = frozenset({"InnerProduct", "Softmax", "Crop", "PriorBox", "DetectionOutput", "ArgMax"})
 MOVED = frozenset({"Concat", "Permute", "Flatten", "Reshape", "Dropout", "Split"})
 _UNRECORDED = frozenset({"Deconvolution", "Power"})
 _NHWC = (0, 2, 3, 1)
+
+# What is said of layers, their names behind it.
+_UNCONVERTED = "the board converts nothing between layers; not every format that these read is the one that was written"
+_UNSCALED = "the board does not rescale inside these layers"
+_TRUNCATED = "the board works BatchNorm and Scale into these weights and keeps the whole part of their th_layer_out"
+_DEPTHWISE = "the board rounds depthwise weights to whole numbers in Xilinx mode; these are computed as they should be"
+_PRODUCT = "the board adds the bottoms of an Eltwise PROD"
+_NORMALIZED = "the board's arithmetic for these is not recorded; they are computed in float and rounded half up"
+_SPLIT = "the board's parser knows no Split; remove these, a blob may be read many times"
+_DROPOUT = "the board's parser fails at a Dropout that is not in place; remove these"
 
 
 @dataclass(frozen=True)
@@ -54,15 +64,17 @@ def plan(
     Raises:
         NetworkError: every layer that it cannot run.
     """
-    problems = Problems(net)
-    planner = _Planner(net, weights, blocks, infer_shapes(net, inputs), problems, fuse(net, layers, problems))
+    problems, warnings = Problems(net), Warnings()
+    fusion = fuse(net, layers, problems, warnings)
+    planner = _Planner(net, weights, blocks, infer_shapes(net, inputs), fusion, warnings)
     planner.written |= dict.fromkeys(inputs)
     for layer in layers:
         with problems.of(layer):
             planner.plan(layer)
-    problems.check("layers that the board cannot run:")
-    warnings = (*planner.fusion.warnings, *planner.warnings)
-    return Plan(planner.fusion, planner.convolutions, warnings)
+    problems.check(
+        "layers that the board cannot run; replace them, cut the network before them, or use --arithmetic integer:"
+    )
+    return Plan(fusion, planner.convolutions, warnings.sentences)
 
 
 @dataclass
@@ -71,38 +83,41 @@ class _Planner:
 
     Attributes:
         written: the format of every value, None where it holds floats.
+        unknown: values behind a layer that the board cannot run; nothing is said of those who read them.
     """
 
     net: Net
     weights: Mapping[int, Arrays]
     blocks: Mapping[int, Block]
     shapes: Mapping[Value, Shape]
-    problems: Problems
     fusion: Fusion
+    warnings: Warnings
     written: dict[Value, Whole | None] = field(default_factory=dict)
+    unknown: set[Value] = field(default_factory=set)
     convolutions: dict[int, Convolution] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
 
     def plan(self, layer: Layer) -> None:
-        """One layer; its tops' format is noted even if there is something wrong with it."""
+        """One layer.
+
+        Raises:
+            LayerError: the board cannot run it.
+        """
         assert layer.kind is not None
         self.written |= dict.fromkeys(layer.tops)
+        self.unknown |= set(layer.tops)
         name = layer.kind.name
         if name in SOFTWARE:
-            return self._software(layer)
-        rule = _PLANS.get(name)
-        if rule is None:
-            reason = (
-                "its arithmetic on the board is not known" if name in _UNRECORDED else "the board knows no such type"
-            )
-            raise LayerError(f"{reason}; replace it, cut the network before it, or use --arithmetic integer")
-        form = rule(self, layer)
-        self.written |= dict.fromkeys(layer.tops, form)
-        return None
-
-    def warn(self, layer: Layer, text: str) -> None:
-        """Something about one layer."""
-        self.warnings.append(f"{self.net.at(layer)}: {text}")
+            self._software(layer)
+            self.unknown -= set(layer.tops)
+        elif rule := _PLANS.get(name):
+            form = rule(self, layer)
+            self.written |= dict.fromkeys(layer.tops, form)
+            if form is not None or not self.unknown.intersection(layer.bottoms):
+                self.unknown -= set(layer.tops)
+        elif name in _UNRECORDED:
+            raise LayerError("its arithmetic on the board is not known")
+        else:
+            raise LayerError("the board knows no such type")
 
     def arriving(self, layer: Layer) -> list[Whole | None]:
         """The formats in which the bottoms were written."""
@@ -115,10 +130,12 @@ class _Planner:
             LayerError: floats arrive, and no format says how to make integers of them.
         """
         for value, form in zip(layer.bottoms, self.arriving(layer), strict=True):
+            if value in self.unknown:
+                continue
             if form is None and own is None:
                 raise LayerError(f"'{value.blob}' holds floats, and no block says what integers to make of them")
             if form is not None and own is not None and form != own:
-                self.warn(layer, f"reads '{value.blob}' as {own}, it was written as {form}; the board converts nothing")
+                self.warnings.add(_UNCONVERTED, layer, f"'{value.blob}' written with {form}, read with {own}")
 
     def _software(self, layer: Layer) -> None:
         for value, form in zip(layer.bottoms, self.arriving(layer), strict=True):
@@ -141,21 +158,15 @@ def _convolution(planner: _Planner, layer: Layer) -> Whole:
     else:
         found = alone(layer, blobs, block)
     if found.truncated is not None:
-        planner.warn(
-            layer,
-            f"the board works BatchNorm and Scale into its weights and keeps only the whole part of the th_layer_out "
-            f"{found.truncated:g} of the Scale",
-        )
+        planner.warnings.add(_TRUNCATED, layer, f"{found.truncated:g}")
     planner.enters(layer, found.layer_in)
     first = not planner.convolutions
     planner.convolutions[layer.index] = found
     shape, group = blobs[0].shape, layer.params.group
     for fault in faults.convolution(found.mode, shape, group, windows, counts, found.bits, found.fl_params, first):
-        planner.warn(layer, fault)
+        planner.warnings.add(fault, layer)
     if group > 2 and group == layer.params.num_output and found.mode is Mode.XILINX:
-        planner.warn(
-            layer, "the board rounds depthwise weights to whole numbers in Xilinx mode; computed as it should be"
-        )
+        planner.warnings.add(_DEPTHWISE, layer)
     return found.layer_out
 
 
@@ -210,11 +221,11 @@ def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
     ):
         raise LayerError(f"fl_layer_in {own.fl} + 8 - fl_layer_out {out.fl} is not 1 to 31, by which the board shifts")
     for fault in faults.pooling("AVE" if params.pool == "AVE" else "MAX", channels, tuple(size), windows, counts):
-        planner.warn(layer, fault)
+        planner.warnings.add(fault, layer)
     arriving = planner.arriving(layer)[0]
     unscaled = params.pool == "MAX" or not isinstance(out, Fixed)
     if own is not None and out is not None and own != out and unscaled:
-        planner.warn(layer, f"reads {own} and writes {out}; the board does not rescale there")
+        planner.warnings.add(_UNSCALED, layer, f"reads {own}, writes {out}")
     return out or arriving
 
 
@@ -239,14 +250,14 @@ def _eltwise(planner: _Planner, layer: Layer) -> Whole | None:
     if len(layer.bottoms) != 2 or layer.params.coeff or layer.params.operation == "MAX":
         raise LayerError("the board adds two bottoms without coeff, and nothing else")
     if layer.params.operation == "PROD":
-        planner.warn(layer, "the board adds its bottoms instead of multiplying them")
+        planner.warnings.add(_PRODUCT, layer)
     own, out = whole_in(block), whole_out(block)
     planner.enters(layer, own)
     arriving = planner.arriving(layer)
-    if own is None and arriving[0] != arriving[1]:
-        planner.warn(layer, f"adds {arriving[0]} to {arriving[1]}; the board converts nothing")
+    if own is None and arriving[0] != arriving[1] and not planner.unknown.intersection(layer.bottoms):
+        planner.warnings.add(_UNCONVERTED, layer, f"adds numbers with {arriving[0]} and with {arriving[1]}")
     if own is not None and out is not None and own != out:
-        planner.warn(layer, f"reads {own} and writes {out}; the board does not rescale there")
+        planner.warnings.add(_UNSCALED, layer, f"reads {own}, writes {out}")
     return out or arriving[0]
 
 
@@ -262,7 +273,7 @@ def _normalize(planner: _Planner, layer: Layer) -> Whole | None:
     if out is None:
         raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
     planner.enters(layer, whole_in(block))
-    planner.warn(layer, "its arithmetic on the board is not recorded; computed in float, its result rounded half up")
+    planner.warnings.add(_NORMALIZED, layer)
     return out
 
 
@@ -270,16 +281,16 @@ def _moved(planner: _Planner, layer: Layer) -> Whole | None:
     assert layer.kind is not None
     name, arriving = layer.kind.name, planner.arriving(layer)
     if name == "Split":
-        planner.warn(layer, "the board's parser knows no Split; remove it, a blob may be read many times")
+        planner.warnings.add(_SPLIT, layer)
     if name == "Dropout" and layer.tops[0].blob != layer.bottoms[0].blob:
-        planner.warn(layer, "the board's parser fails at a Dropout that is not in place; remove it")
+        planner.warnings.add(_DROPOUT, layer)
     if name == "Permute" and layer.params.order != _NHWC:
         raise LayerError("the board takes only the order 0, 2, 3, 1")
     if None in arriving:
         return None
     if len(set(arriving)) > 1:
-        forms = ", ".join(f"'{value.blob}' {form}" for value, form in zip(layer.bottoms, arriving, strict=True))
-        planner.warn(layer, f"its bottoms were written in several formats; the board converts nothing: {forms}")
+        forms = ", ".join(f"'{value.blob}' with {form}" for value, form in zip(layer.bottoms, arriving, strict=True))
+        planner.warnings.add(_UNCONVERTED, layer, forms)
     out = whole_out(of_board(planner.blocks.get(layer.index))) if name == "Permute" else None
     return out or arriving[0]
 

@@ -95,7 +95,13 @@ class Integer:
         arrays = {"multiplier": found.requantization.factor, "bias": found.requantization.offset}
         if found.weights is not None:
             arrays = {"weights": found.weights, **arrays}
-        return Hardware(arrays, {"shift": found.requantization.places, "rounding": _ROUNDING})
+        facts = {
+            "output": f"({'x' if found.weights is None else 'sum'} * multiplier + bias) / 2^shift",
+            "shift": found.requantization.places,
+            "rounding": _ROUNDING,
+            "limits": list(found.requantization.out.limits),
+        }
+        return Hardware(arrays, facts)
 
     def _compute(
         self, layer: Layer, read: Sequence[Held], out: Whole | None
