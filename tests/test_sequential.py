@@ -106,7 +106,6 @@ def test_a_convolution_that_has_no_reader_yet_leaves_its_top_alone() -> None:
     "carrier",
     [
         pytest.param(layer("s", "Split", "data", "left right"), id="Split"),
-        pytest.param(layer("s", "Dropout", "data", "right"), id="Dropout"),
         pytest.param(
             layer("s", "Reshape", "data", "right", "reshape_param { shape { dim: [0, 2, 1, 2] } }"), id="Reshape"
         ),
@@ -118,6 +117,11 @@ def test_blobs_in_the_same_memory_see_it_too(carrier: str) -> None:
     outcome = run(INPUT + carrier + conv("c", left, "c", 1) + probes("right"), {"c": times(1)})
     assert seen(outcome) == [0.0, 1.0, 3.0, 2.0]
     assert thresholds(outcome)["s"] == (3.0, 3.0)
+
+
+def test_dropout_copies_as_in_caffe() -> None:
+    text = INPUT + layer("s", "Dropout", "data", "right") + conv("c", "data", "c", 1) + probes("right")
+    assert seen(run(text, {"c": times(1)})) == [0.0, 1.4, 3.0, 1.6]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from xportdnn.arithmetic.rounding import half_even
 from xportdnn.arithmetic.threshold import trim
 from xportdnn.calibrate import check_finite
 from xportdnn.choices import Triple
-from xportdnn.execute import Step, forward
+from xportdnn.engine import rule
+from xportdnn.execute import Step
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
@@ -36,6 +37,10 @@ class Record(NamedTuple):
     th_in: float | None
     th_out: float | None
     found: klj.Found | None
+
+
+# Layers whose tops are their bottom's memory in Caffe (ShareData); all others write into their own.
+_SHARING = frozenset({"Split", "Flatten", "Reshape"})
 
 
 class Outcome(NamedTuple):
@@ -193,16 +198,20 @@ class Share:
         if layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution"):
             blobs = (quantized_weights(layer, blobs[0], self.bits.params), *blobs[1:])
         bottoms = [self.blobs[value] for value in layer.bottoms]
+        run = rule(self.net, layer, tuple(blob.arrays[0].shape for blob in bottoms), blobs)
         tops: list[list[Array]] = [[] for _ in layer.tops]
         for at, index in enumerate(self.indices):
             self.position = index
-            arrays = forward(self.net, layer, tuple(blob.arrays[at] for blob in bottoms), blobs)
+            arrays = run(tuple(blob.arrays[at] for blob in bottoms))
             check_finite(self.net, Step(layer, arrays))
             for top, array in zip(tops, arrays, strict=True):
                 top.append(array)
         for value, top in zip(layer.tops, tops, strict=True):
-            shared = next((blob.memory for blob in bottoms if np.shares_memory(blob.arrays[0], top[0])), None)
-            self.blobs[value] = _Blob(shared or _Memory(), top)
+            if layer.kind is not None and layer.kind.name in _SHARING:
+                self.blobs[value] = _Blob(bottoms[0].memory, top)
+            else:
+                own = [_unshared(array, bottoms, at) for at, array in enumerate(top)]
+                self.blobs[value] = _Blob(_Memory(), own)
 
     def release(self, index: int) -> None:
         """Drop what no later layer reads."""
@@ -212,6 +221,11 @@ class Share:
         for value in {*layer.bottoms, *layer.tops}:
             if not self.pending[value]:
                 self.blobs.pop(value, None)
+
+
+def _unshared(top: Array, bottoms: Sequence[_Blob], at: int) -> Array:
+    """A top in memory of its own, also where the rule handed a view of a bottom on."""
+    return top.copy() if any(np.may_share_memory(top, blob.arrays[at]) for blob in bottoms) else top
 
 
 def quantized_weights(layer: Layer, weight: Array, bits: int) -> Array:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from xportdnn.engine import layout, product
-from xportdnn.engine.kernel import Op, Run, blocks, padded
+from xportdnn.engine.kernel import Op, Run, blocks, nothing, padded
 from xportdnn.engine.product import Factor
 from xportdnn.kernels import Windows
 from xportdnn.layers import Array, Arrays, Shape
@@ -41,18 +41,10 @@ class Convolution:
     finish: tuple[Op, ...]
 
     @property
-    def _span(self) -> Shape:
-        return self.windows.span(self.counts)
-
-    @property
     def _direct(self) -> bool:
         """Whether the image itself is the matrix of its windows."""
         windows = self.windows
         return windows.kernel == windows.stride == (1, 1) and windows.pad == (0, 0)
-
-    @property
-    def _padded(self) -> int:
-        return math.prod(self._span) * self.bottom[1]
 
     def _blocks(self) -> list[slice]:
         rows, width = self.counts
@@ -60,36 +52,35 @@ class Convolution:
         return list(blocks(rows, width, numbers))
 
     @property
-    def scratch(self) -> int:
+    def _parts(self) -> tuple[int, int]:
+        """Numbers of scratch that padded rows of the image and their unrolled windows take."""
         if self._direct:
-            return 0
+            return 0, 0
         tallest: int = max(rows.stop - rows.start for rows in self._blocks())
-        return self._padded + tallest * self.counts[1] * self.weights.stack * self.weights.inner
+        planes = math.prod(self.windows.span((tallest, self.counts[1]))) * self.bottom[1]
+        return planes, tallest * self.counts[1] * self.weights.stack * self.weights.inner
+
+    @property
+    def scratch(self) -> int:
+        return sum(self._parts)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
         group, taps, width = self.weights.stack, self.weights.inner, self.counts[1]
-        planes, fill = padded(layout.image(bottoms[0]), self.windows.pad, self._span, scratch)
-        patches = self._patches(planes)
-        columns = scratch[self._padded :]
         target = layout.pixels(top).reshape(-1, group, self.weights.columns).transpose(1, 0, 2)
         stretches = []
         for rows in self._blocks():
-            wanted = patches[:, rows]
             pixels = slice(rows.start * width, rows.stop * width)
             if self._direct:
-                unrolled = wanted
+                unroll = nothing
                 matrix = layout.pixels(bottoms[0])[pixels].reshape(-1, group, taps).transpose(1, 0, 2)
             else:
-                unrolled = columns[: wanted.size].reshape(wanted.shape)
-                matrix = unrolled.reshape(group, -1, taps)
-            products = self.weights.products(matrix, target[:, pixels])
-            stretches.append((unrolled, wanted, products, layout.rows(top)[rows]))
+                unroll, columns = self._unroll(layout.image(bottoms[0]), rows, scratch)
+                matrix = columns.reshape(group, -1, taps)
+            stretches.append((unroll, self.weights.products(matrix, target[:, pixels]), layout.rows(top)[rows]))
 
         def run() -> None:
-            fill()
-            for unrolled, wanted, products, rows in stretches:
-                if unrolled is not wanted:
-                    np.copyto(unrolled, wanted)
+            for unroll, products, rows in stretches:
+                unroll()
                 for x, strips, out in products:
                     np.matmul(x, strips, out=out)
                 for op in self.finish:
@@ -97,15 +88,28 @@ class Convolution:
 
         return run
 
-    def _patches(self, planes: Array) -> Array:
+    def _unroll(self, image: Array, rows: slice, scratch: Array) -> tuple[Run, Array]:
+        """The windows of some rows of the top, (group, rows, width, *kernel, C / group), after the work of unrolling."""
+        windows, counts = self.windows, (rows.stop - rows.start, self.counts[1])
+        (above, left), (step, _) = windows.pad, windows.stride
+        planes, fill = padded(image, (above - rows.start * step, left), windows.span(counts), scratch)
+        patches = self._patches(planes, counts)
+        columns = scratch[self._parts[0] :][: patches.size].reshape(patches.shape)
+
+        def run() -> None:
+            fill()
+            np.copyto(columns, patches)
+
+        return run, columns
+
+    def _patches(self, planes: Array, counts: Shape) -> Array:
         """Every window of (*span, C), a view of shape (group, *counts, *kernel, C / group)."""
-        group = self.weights.stack
-        channels = planes.shape[2] // group
+        channels = planes.shape[2] // self.weights.stack
         y, x, c = planes.strides
         (sy, sx), (dy, dx) = self.windows.stride, self.windows.dilation
         return np.lib.stride_tricks.as_strided(
             planes,
-            (group, *self.counts, *self.windows.kernel, channels),
+            (self.weights.stack, *counts, *self.windows.kernel, channels),
             (c * channels, y * sy, x * sx, y * dy, x * dx, c),
             writeable=False,
         )

@@ -37,42 +37,50 @@ class Depthwise:
     weights: Array
     finish: tuple[Op, ...]
 
-    @property
-    def _planes(self) -> Shape:
-        """Padded copies of the image, one for all taps or, with a stride, one for each tap along the width."""
-        height, width = self.windows.span(self.counts)
+    def _planes(self, rows: int) -> Shape:
+        """Padded rows of the image for so many of the top: once, or with a stride once for each tap along the width."""
+        height, width = self.windows.span((rows, self.counts[1]))
         if self.windows.stride[1] == 1:
-            return 1, height, width
-        return self.windows.kernel[1], height, self.counts[1]
+            return 1, height, width, self.bottom[1]
+        return self.windows.kernel[1], height, self.counts[1], self.bottom[1]
+
+    def _blocks(self) -> list[slice]:
+        per_row = math.prod(self._planes(1)[2:]) * self._planes(1)[0] * self.windows.stride[0]
+        return list(blocks(self.counts[0], self.counts[1], -(-per_row // self.counts[1])))
 
     @property
     def scratch(self) -> int:
-        return math.prod(self._planes) * self.bottom[1]
+        return math.prod(self._planes(max(rows.stop - rows.start for rows in self._blocks())))
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
-        x, out = layout.image(bottoms[0]), layout.rows(top)
-        (height, width), channels = self.counts, self.bottom[1]
-        (above, left), (down, step), (below, apart) = self.windows.pad, self.windows.stride, self.windows.dilation
-        planes = scratch[: self.scratch].reshape(*self._planes, channels)
-        fills: list[Run] = []
-        for tap, plane in enumerate(planes):
-            outside = max(0, -(-(left - tap * apart) // step))  # windows whose tap lies left of the image
-            fills.append(pad(x[:, outside * step + tap * apart - left :: step], (above, outside), plane))
-        own, y, pixel, number = planes.strides
-        taps = np.lib.stride_tricks.as_strided(
-            planes,
-            (height, *self.windows.kernel, width * channels),
-            (y * down, y * below, pixel * apart if step == 1 else own, number),
-            writeable=False,
-        )
-        stretches = [(taps[rows], out[rows]) for rows in blocks(height, width, channels)]
+        image, out = layout.image(bottoms[0]), layout.rows(top)
+        stretches = [(*self._taps(image, rows, scratch), out[rows]) for rows in self._blocks()]
 
         def run() -> None:
-            for fill in fills:
-                fill()
-            for windows, rows in stretches:
-                np.einsum("hijn,ijn->hn", windows, self.weights, out=rows)
+            for fills, taps, rows in stretches:
+                for fill in fills:
+                    fill()
+                np.einsum("hijn,ijn->hn", taps, self.weights, out=rows)
                 for op in self.finish:
                     op(rows, rows)
 
         return run
+
+    def _taps(self, image: Array, rows: slice, scratch: Array) -> tuple[list[Run], Array]:
+        """All taps of some rows of the top, a view (rows, kh, kw, width * C), and the work of filling what it shows."""
+        (above, left), (down, step), (below, apart) = self.windows.pad, self.windows.stride, self.windows.dilation
+        shape = self._planes(rows.stop - rows.start)
+        planes = scratch[: math.prod(shape)].reshape(shape)
+        fills: list[Run] = []
+        for tap, plane in enumerate(planes):
+            outside = max(0, -(-(left - tap * apart) // step))  # windows whose tap lies left of the image
+            columns = image[:, outside * step + tap * apart - left :: step]
+            fills.append(pad(columns, (above - rows.start * down, outside), plane))
+        own, y, pixel, number = planes.strides
+        taps = np.lib.stride_tricks.as_strided(
+            planes,
+            (rows.stop - rows.start, *self.windows.kernel, self.counts[1] * self.bottom[1]),
+            (y * down, y * below, pixel * apart if step == 1 else own, number),
+            writeable=False,
+        )
+        return fills, taps

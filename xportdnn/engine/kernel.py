@@ -49,12 +49,11 @@ def blocks(rows: int, width: int, numbers: int) -> Iterator[slice]:
 
 
 def pad(x: Array, before: Shape, planes: Array) -> Run:
-    """The work of copying (height, width, channels) into larger planes, moved by `before` cells, with zeros around it.
+    """The work of filling planes (*size, channels) with an image that is moved by `before` cells, zeros around it.
 
     What sticks out is cut off.
     """
-    top, left = before
-    x = x[: max(0, planes.shape[0] - top), : max(0, planes.shape[1] - left)]
+    x, top, left = _moved(x, before, planes.shape)
     middle = planes[top : top + x.shape[0]]
     inside = middle[:, left : left + x.shape[1]]
     borders = (planes[:top], planes[top + x.shape[0] :], middle[:, :left], middle[:, left + x.shape[1] :])
@@ -69,8 +68,15 @@ def pad(x: Array, before: Shape, planes: Array) -> Run:
 
 
 def padded(x: Array, before: Shape, size: Shape, scratch: Array) -> tuple[Array, Run]:
-    """`pad` into planes of `size` in `scratch`, and the planes; without a copy where the image is the planes."""
-    if before == (0, 0) and size == x[: size[0], : size[1]].shape[:2]:
-        return x[: size[0], : size[1]], nothing
+    """Planes of `size` and the work of filling them (see `pad`); a view and no work where they lie in the image."""
+    inside = _moved(x, before, size)[0]
+    if inside.shape[:2] == size:
+        return inside, nothing
     planes = scratch[: math.prod(size) * x.shape[2]].reshape(*size, x.shape[2])
     return planes, pad(x, before, planes)
+
+
+def _moved(x: Array, before: Shape, size: Shape) -> tuple[Array, int, int]:
+    """What of an image falls into planes of `size` when it is moved by `before` cells, and where it begins there."""
+    kept = (slice(max(0, -start), max(0, end - start)) for start, end in zip(before, size[:2], strict=True))
+    return x[tuple(kept)], max(0, before[0]), max(0, before[1])

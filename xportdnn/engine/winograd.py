@@ -92,6 +92,7 @@ class _Block(NamedTuple):
     """Views for some rows of tiles, in the order in which they are filled; every tile's numbers lie together.
 
     Attributes:
+        fill: the work of padding the image's rows.
         windows: the inputs of every tile where they lie, (down, across, 6, 6, C).
         inputs: the same side by side, (tiles, 36, C).
         values: transformed, (tiles, 36, C).
@@ -102,6 +103,7 @@ class _Block(NamedTuple):
         rows: the stretch of the top.
     """
 
+    fill: Run
     windows: Array
     inputs: Array
     values: Array
@@ -132,13 +134,9 @@ class Winograd:
         """Tiles down and across."""
         return -(-self.counts[0] // _CELLS), -(-self.counts[1] // _CELLS)
 
-    @property
-    def _span(self) -> Shape:
-        return tuple(_CELLS * count + 2 for count in self._grid)
-
-    @property
-    def _padded(self) -> int:
-        return math.prod(self._span) * self.weights.inner
+    def _span(self, down: int) -> Shape:
+        """(height, width) of the inputs of so many rows of tiles."""
+        return _CELLS * down + 2, _CELLS * self._grid[1] + 2
 
     @property
     def _halves(self) -> tuple[int, int]:
@@ -156,17 +154,17 @@ class Winograd:
 
     @property
     def scratch(self) -> int:
-        return self._padded + self._height * self._grid[1] * sum(self._halves)
+        planes = math.prod(self._span(self._height)) * self.weights.inner
+        return planes + self._height * self._grid[1] * sum(self._halves)
 
     def bind(self, bottoms: Arrays, top: Array, scratch: Array) -> Run:
-        planes, fill = padded(layout.image(bottoms[0]), self.before, self._span, scratch)
         starts = range(0, self._grid[0], self._height)
-        blocks = [self._block(planes, top, scratch[self._padded :], start) for start in starts]
+        blocks = [self._block(layout.image(bottoms[0]), top, scratch, start) for start in starts]
         forth, back = transforms().inputs.astype(np.float32), transforms().outputs.astype(np.float32)
 
         def run() -> None:
-            fill()
             for block in blocks:
+                block.fill()
                 np.copyto(block.inputs.reshape(block.windows.shape), block.windows)
                 np.matmul(forth, block.inputs, out=block.values)
                 for x, strips, out in block.products:
@@ -179,13 +177,16 @@ class Winograd:
 
         return run
 
-    def _block(self, planes: Array, top: Array, free: Array, start: int) -> _Block:
+    def _block(self, image: Array, top: Array, scratch: Array, start: int) -> _Block:
         channels, num_output, across = self.weights.inner, self.weights.columns, self._grid[1]
         down = min(self._height, self._grid[0] - start)
         count = down * across
+        before = (self.before[0] - start * _CELLS, self.before[1])
+        planes, fill = padded(image, before, self._span(down), scratch)
+        free = scratch[math.prod(self._span(self._height)) * channels :]
         y, x, c = planes.strides
         windows = np.lib.stride_tricks.as_strided(
-            planes[start * _CELLS :],
+            planes,
             (down, across, _TAPS, _TAPS, channels),
             (_CELLS * y, _CELLS * x, y, x, c),
             writeable=False,
@@ -198,7 +199,7 @@ class Winograd:
         products = self.weights.products(values.transpose(1, 0, 2), results.transpose(1, 0, 2))
         rows = slice(start * _CELLS, min((start + down) * _CELLS, self.counts[0]))
         parts = list(_parts(layout.image(top)[rows], outputs.reshape(down, across, _CELLS, _CELLS, num_output)))
-        return _Block(windows, inputs, values, products, results, outputs, parts, layout.rows(top)[rows])
+        return _Block(fill, windows, inputs, values, products, results, outputs, parts, layout.rows(top)[rows])
 
 
 def _parts(top: Array, outputs: Array) -> Iterator[tuple[Array, Array]]:

@@ -103,7 +103,7 @@ class Fake:
         tops: list[Floats] = []
         rectified = rectifies(self.net, layer)
         for index, array in enumerate(arrays):
-            top = Floats(array, known, all(held.fed for held in read))
+            top = Floats(array, known)
             if index in quantities(layer):
                 top, cut = _quantized(top, own.layer_out, rectified)
                 lost += cut
@@ -134,9 +134,7 @@ def heeded(layer: Layer, formats: Mapping[int, Block]) -> Block | None:
 
 def passes_floats_on(layer: Layer, bottoms: Sequence[Held]) -> bool:
     """Whether the layer only rectifies or moves numbers, and none of them is quantized."""
-    assert layer.kind is not None
-    idle = layer.kind.name == "ReLU" or scales.copied(layer)
-    return idle and all(isinstance(held, Floats) and held.format is None for held in bottoms)
+    return scales.repeats(layer) and all(isinstance(held, Floats) and held.format is None for held in bottoms)
 
 
 def quantities(layer: Layer) -> range:

@@ -2,6 +2,7 @@
 
     fusion    what it computes inside another layer
     weights   its convolutions' numbers, BatchNorm and Scale worked in
+    geometry  which sizes and axes it takes
     plan      whether it runs a network at all, and where it does something else than the network says
     level     the layers themselves
 

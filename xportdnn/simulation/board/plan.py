@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from xportdnn.arithmetic.board import faults
 from xportdnn.choices import Mode
 from xportdnn.errors import LayerError
-from xportdnn.kernels import Windows
-from xportdnn.layers import Arrays, Shape, convolution, pooling
+from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Net, Value, infer_shapes
+from xportdnn.simulation.board import geometry
 from xportdnn.simulation.board.fusion import Fusion, fuse
 from xportdnn.simulation.board.weights import Convolution, alone, fused, of_board
 from xportdnn.simulation.formats import Block, Fixed, Whole, whole_in, whole_out
@@ -149,10 +149,11 @@ class _Planner:
 def _convolution(planner: _Planner, layer: Layer) -> Whole:
     blobs = planner.weights[layer.index]
     block = planner.blocks.get(layer.index)
-    windows, counts = _windows(planner, layer)
+    windows = geometry.of_convolution(layer, planner.shapes[layer.bottoms[0]])
+    counts = planner.shapes[layer.tops[0]][2:]
     if layer.index in planner.fusion.normalised:
         batch_norm, scale = planner.fusion.normalised[layer.index]
-        _check_fused(batch_norm, scale)
+        geometry.check_fused(batch_norm, scale)
         parts = [blobs, *(planner.weights[each.index] for each in (batch_norm, scale))]
         found = fused(parts, batch_norm.params.eps, block, planner.blocks.get(scale.index))
     else:
@@ -168,30 +169,6 @@ def _convolution(planner: _Planner, layer: Layer) -> Whole:
     if group > 2 and group == layer.params.num_output and found.mode is Mode.XILINX:
         planner.warnings.add(_DEPTHWISE, layer)
     return found.layer_out
-
-
-def _windows(planner: _Planner, layer: Layer) -> tuple[Windows, Shape]:
-    """The kernel's steps, and how many there are.
-
-    Raises:
-        LayerError: a geometry that the board's parser refuses.
-    """
-    bottom = planner.shapes[layer.bottoms[0]]
-    if len(layer.bottoms) > 1 or len(bottom) != 4 or layer.params.axis not in (1, -3):
-        raise LayerError("the board takes one bottom of (num, channels, height, width)")
-    windows = convolution.windows_of(layer.params, bottom)
-    for name in ("kernel", "stride", "pad", "dilation"):
-        rows, columns = getattr(windows, name)
-        if rows != columns:
-            raise LayerError(f"{name} is {rows} and {columns}; the board takes only squares")
-    return windows, planner.shapes[layer.tops[0]][2:]
-
-
-def _check_fused(batch_norm: Layer, scale: Layer) -> None:
-    if not batch_norm.params.use_global_stats:
-        raise LayerError(f"its BatchNorm {batch_norm.name} has use_global_stats: false, which the board does not take")
-    if len(scale.bottoms) > 1 or scale.params.axis != 1 or scale.params.num_axes != 1:
-        raise LayerError(f"its Scale {scale.name} must have one bottom, axis 1 and num_axes 1 on the board")
 
 
 def _normalisation(planner: _Planner, layer: Layer) -> Whole | None:
@@ -210,39 +187,19 @@ def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
     if params.pool == "AVE" and (own is None or out is None):
         raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
     planner.enters(layer, own)
-    windows = pooling.windows_of(params, tuple(size))
     counts = planner.shapes[layer.tops[0]][2:]
-    _check_pooling(layer, windows, tuple(size), counts)
-    if (
-        isinstance(own, Fixed)
-        and isinstance(out, Fixed)
-        and not 1 <= own.fl + 8 - out.fl <= 31
-        and params.pool == "AVE"
-    ):
-        raise LayerError(f"fl_layer_in {own.fl} + 8 - fl_layer_out {out.fl} is not 1 to 31, by which the board shifts")
+    windows = geometry.of_pooling(layer, tuple(size), counts)
+    if params.pool == "AVE" and isinstance(own, Fixed) and isinstance(out, Fixed):
+        shift = own.fl + 8 - out.fl
+        if not 1 <= shift <= 31:
+            raise LayerError(
+                f"fl_layer_in {own.fl} + 8 - fl_layer_out {out.fl} is {shift}; the board shifts by 1 to 31"
+            )
+    elif own is not None and out is not None and own != out:
+        planner.warnings.add(_UNSCALED, layer, f"reads {own}, writes {out}")
     for fault in faults.pooling("AVE" if params.pool == "AVE" else "MAX", channels, tuple(size), windows, counts):
         planner.warnings.add(fault, layer)
-    arriving = planner.arriving(layer)[0]
-    unscaled = params.pool == "MAX" or not isinstance(out, Fixed)
-    if own is not None and out is not None and own != out and unscaled:
-        planner.warnings.add(_UNSCALED, layer, f"reads {own}, writes {out}")
-    return out or arriving
-
-
-def _check_pooling(layer: Layer, windows: Windows, size: Shape, counts: Shape) -> None:
-    if len(layer.tops) > 1:
-        raise LayerError("the board has no mask of MAX pooling; remove the second top")
-    if windows.stride[0] != windows.stride[1] or windows.pad[0] != windows.pad[1]:
-        raise LayerError("the board takes only the same stride and pad along both axes")
-    rounded_up = tuple(
-        1 - (kernel - length - 2 * pad) // stride
-        for length, pad, kernel, stride in zip(size, windows.pad, windows.kernel, windows.stride, strict=True)
-    )
-    if rounded_up != counts:
-        raise LayerError(
-            f"the board makes {rounded_up[0]} x {rounded_up[1]} windows where Caffe makes {counts[0]} x {counts[1]}: "
-            "it rounds up and never drops the last one; change kernel_size, stride or pad"
-        )
+    return out or planner.arriving(layer)[0]
 
 
 def _eltwise(planner: _Planner, layer: Layer) -> Whole | None:
