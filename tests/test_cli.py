@@ -24,9 +24,10 @@ import pytest
 
 from tests import board
 from tests.small_nets import PLAIN, conv, data, layer, net_of, write_net, write_pictures
+from xportdnn import cli
 from xportdnn.choices import Matrix, Mode
 from xportdnn.matrix import table
-from xportdnn.version import __version__, cli
+from xportdnn.version import __version__
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.small_nets import INCEPTION, PLAIN, by_name, conv, data, layer, write_net, write_pictures
+from xportdnn import api
 from xportdnn.choices import Mode
 from xportdnn.conversion import Conversion
 from xportdnn.journal import Journal
 from xportdnn.report import as_json, report
-from xportdnn.version import __version__, api
+from xportdnn.version import __version__
 
 
 def converted(folder: Path, text: str = PLAIN, **options: Any) -> tuple[Conversion, Journal]:

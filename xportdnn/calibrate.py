@@ -159,7 +159,7 @@ def check_weights(net: Net, layers: Iterable[Layer], weights: Mapping[int, Array
         raise CalibrationError("the weights cannot be used; train again or take another snapshot:", problems)
 
 
-def per_channel(net: Net, layers: Iterable[Layer], weights: Mapping[int, Arrays]) -> dict[int, Array]:
+def per_channel(layers: Iterable[Layer], weights: Mapping[int, Arrays]) -> dict[int, Array]:
     """Layer index -> the largest |w| of every output channel, (num_output,) float32.
 
     A channel_shared Normalize has one scale for all channels; it stays one value.
@@ -167,8 +167,7 @@ def per_channel(net: Net, layers: Iterable[Layer], weights: Mapping[int, Arrays]
     found = {}
     for layer in layers:
         kind, blobs = layer.kind, weights.get(layer.index, ())
-        if kind is None or not blobs:
-            continue
-        if kind.channels is not None:
-            found[layer.index] = np.abs(kind.channels(layer.params, blobs[0])).max(axis=1)
+        if kind is not None and blobs and kind.channels is not None:
+            rows = kind.channels(layer.params, blobs[0])
+            found[layer.index] = np.maximum(rows.max(axis=1), -rows.min(axis=1))
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xportdnn import calibrate, execute, plan, scales, sequential
-from xportdnn.choices import ScaleClasses
+from xportdnn.choices import Mode, ScaleClasses
 from xportdnn.errors import CalibrationError
 from xportdnn.journal import Journal
 from xportdnn.layers import Array
@@ -81,7 +81,8 @@ def evidence(options: Options, opened: Opened, pictures: CalibrationSet, journal
         names = ", ".join(root.blob for root in constant)
         journal.warn(f"{len(constant)} blobs held only zeros for every picture and get the threshold {_SAFE}: {names}")
     found |= dict.fromkeys(constant, _SAFE)
-    params, dead = _channels(opened, calibrate.per_channel(net, layers, weights), journal)
+    limited = [layer for layer, names in plan.quantized(net, options.matrix, Mode.XILINX) if "th_params" in names]
+    params, dead = _channels(opened, calibrate.per_channel(limited, weights), journal)
     values = {value: found[root] for value, root in classes.items() if root in found}
     return Evidence(pictures, classes, statistics, records, Thresholds(values, params), constant, dead)
 

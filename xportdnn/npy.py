@@ -93,15 +93,6 @@ def prepare_folder(net: Net, folder: str) -> None:
         OutputError: the folder cannot be made or written.
     """
     _check_names(net)
-    make_folder(folder)
-
-
-def make_folder(folder: str) -> None:
-    """Make a folder in which files can be written.
-
-    Raises:
-        OutputError: that is not possible.
-    """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

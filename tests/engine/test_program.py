@@ -10,7 +10,8 @@ import pytest
 
 from tests import golden
 from tests.engine.networks import Network, assert_close, assert_program_like_the_reference, network, stored
-from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, conv, data, layer
+from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, by_name, conv, data, layer
+from xportdnn.engine import layout, rule
 from xportdnn.errors import LayerError
 from xportdnn.layers import Array
 from xportdnn.network import Value
@@ -23,7 +24,7 @@ SIZES = {"vdsr_x234": (1, 1, 41, 43), "waifu2x_upconv7_photo_scale2": (1, 3, 40,
 REFUSED = {"lenet_fq", "lenet_pruned"}
 
 NETS = {"plain": PLAIN, "residual": RESIDUAL, "inception": INCEPTION}
-by_name = pytest.mark.parametrize("name", NETS)
+every_net = pytest.mark.parametrize("name", NETS)
 
 
 def run(case: Network, observed: list[Value] | None = None, seed: int = 0) -> dict[Value, Array]:
@@ -31,18 +32,18 @@ def run(case: Network, observed: list[Value] | None = None, seed: int = 0) -> di
     return {value: array.copy() for value, array in case.program(observed).run(case.feeds(seed))}
 
 
-@by_name
+@every_net
 def test_all_values(name: str) -> None:
     assert_program_like_the_reference(network(NETS[name]))
 
 
-@by_name
+@every_net
 def test_the_output_alone(name: str) -> None:
     case = network(NETS[name])
     assert_program_like_the_reference(case, case.net.layers[-1].tops)
 
 
-@by_name
+@every_net
 def test_each_value_alone(name: str) -> None:
     case = network(NETS[name])
     for value in case.shapes:
@@ -94,7 +95,7 @@ def test_values_come_right_after_they_are_computed_and_cannot_be_changed() -> No
     assert seen[1][1] < 0 == seen[2][1]
 
 
-@by_name
+@every_net
 def test_runs_give_the_same_bytes_whatever_ran_before(name: str) -> None:
     case = network(NETS[name])
     program = case.program()
@@ -159,6 +160,15 @@ def test_the_layer_that_cannot_run_is_named() -> None:
     feeds = {**case.feeds(), case.value("index"): np.array([5], np.float32)}
     with pytest.raises(LayerError, match=r'layer "pick" \(BatchReindex, .*index 5'):
         list(case.program().run(feeds))
+
+
+@pytest.mark.parametrize(("kind", "tops"), [("Dropout", "top"), ("Split", "left right")], ids=["dropout", "split"])
+def test_tops_that_are_the_bottom_itself(kind: str, tops: str) -> None:
+    case = network(data(1, 3, 4, 5) + layer("it", kind, "data", tops))
+    bottom = layout.laid_out(case.feeds()[case.value("data")])
+    found = rule(case.net, by_name(case.net, "it"), (bottom.shape,), ())((bottom,))
+    assert len(found) == len(tops.split())
+    assert all(top is bottom for top in found)
 
 
 # ---- memory

@@ -15,7 +15,7 @@ from xportdnn.network import Net, Value
 from xportdnn.simulation import Arithmetic, Simulated, Simulation, prepare
 
 
-def block(name: str = "precision_param", **fields: object) -> str:
+def block(fields: Mapping[str, object], name: str = "precision_param") -> str:
     """A block of formats; tuples repeat a field, strings are quoted unless they are words in capitals."""
     return f"{name} {{ {' '.join(_entries(fields))} }}"
 
@@ -39,7 +39,7 @@ def xilinx(bits: int, th_in: float, th_out: float, th_params: tuple[float, ...] 
     fields: dict[str, Any] = {"bw_layer_in": bits, "bw_layer_out": bits}
     if th_params:
         fields |= {"bw_params": bits, "th_params": th_params}
-    return block(**fields, th_layer_in=th_in, th_layer_out=th_out, quant_type="Xilinx", **more)
+    return block(fields | {"th_layer_in": th_in, "th_layer_out": th_out, "quant_type": "Xilinx"} | more)
 
 
 def fixed(bits: int, fl_in: int, fl_out: int, fl_params: int | None = None, **more: object) -> str:
@@ -47,7 +47,7 @@ def fixed(bits: int, fl_in: int, fl_out: int, fl_params: int | None = None, **mo
     fields: dict[str, Any] = {"bw_layer_in": bits, "bw_layer_out": bits, "fl_layer_in": fl_in, "fl_layer_out": fl_out}
     if fl_params is not None:
         fields |= {"bw_params": bits, "fl_params": fl_params}
-    return block(**fields, quant_type="DynamicFixed", **more)
+    return block(fields | {"quant_type": "DynamicFixed"} | more)
 
 
 def feeds_of(net: Net, arrays: Mapping[str, NDArray[Any]]) -> dict[Value, Array]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tests.arithmetic.recorded import KernelCase, kernel_cases
 from tests.simulation.quantized import block, run
 from tests.small_nets import data, layer
-from xportdnn.layers import Array, Arrays
+from xportdnn.layers import Arrays
 from xportdnn.simulation import Arithmetic, Simulated
 
 _FIELDS = ("bw_layer_in", "bw_layer_out", "bw_params", "th_layer_in", "th_layer_out")
@@ -27,24 +27,23 @@ def of(op: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def formats(case: KernelCase, **more: object) -> str:
     """The case's block."""
     fields = {name: case.facts[name] for name in (*_FIELDS, *_FL) if case.facts.get(name) is not None}
-    return block(**fields, quant_type=case.facts["mode"], **more)
+    return block(fields | {"quant_type": case.facts["mode"]} | more)
 
 
-def steps(case: KernelCase, side: str) -> Array:
+def steps(case: KernelCase, side: str) -> NDArray[np.float32]:
     """The step of what the case reads (or its weights)."""
     facts = case.facts
     if facts["mode"] == "DynamicFixed":
-        return np.float32(2.0 ** -facts[f"fl_{side}"])
+        return np.asarray(2.0 ** -facts[f"fl_{side}"], np.float32)
     th = case.arrays["th_params"] if side == "params" else facts[f"th_{side}"]
-    return np.float32(np.float32(th).astype(np.float64) / (2 ** (facts[f"bw_{side}"] - 1) - 1))
+    return np.asarray(np.float32(th).astype(np.float64) / (2 ** (facts[f"bw_{side}"] - 1) - 1), np.float32)
 
 
 def weights(case: KernelCase) -> Arrays:
     """The caffemodel's floats, or where they were too many to keep, floats on the recorded integers."""
     whole = case.arrays["weights_int"]
     kept = case.arrays["weights_float"]
-    step = steps(case, "params")
-    floats = kept if kept.shape == whole.shape else whole * step.reshape(-1, *(1,) * (whole.ndim - 1) * bool(step.ndim))
+    floats = kept if kept.shape == whole.shape else whole * steps(case, "params").reshape(-1, 1, 1, 1)
     return floats.astype(np.float32), case.arrays["bias_float"]
 
 
@@ -60,18 +59,15 @@ def front(name: str, case: KernelCase, integers: NDArray[np.int8]) -> tuple[str,
     step = steps(case, "layer_in")
     parts = {f"{name}_high": high * step, f"{name}_rest": (integers - high) * step}
     text = "".join(data(*integers.shape, name=part) for part in parts)
-    unit = block(**{
-        field.replace("_out", f"_{side}"): case.facts[field.replace("_out", "_in")]
-        for side in ("in", "out")
-        for field in ("bw_layer_out", "th_layer_out", "fl_layer_out")
-        if case.facts.get(field.replace("_out", "_in")) is not None
-    }, quant_type=case.facts["mode"])  # fmt: skip
+    entering = {name: case.facts[name] for name in ("bw_layer_in", "th_layer_in", "fl_layer_in") if name in case.facts}
+    same = {name.replace("_in", "_out"): value for name, value in entering.items()}
+    unit = block({"quant_type": case.facts["mode"]} | entering | same)
     return text + layer(name, "Eltwise", " ".join(parts), name, unit), parts
 
 
 def simulated(case: KernelCase, kind: str, params: str, blobs: Arrays = ()) -> tuple[NDArray[np.int64], Simulated]:
     """The case's layer between Eltwise layers that make its bottoms and a ReLU, if it has one folded."""
-    text, feeds = "", {}
+    text, feeds = "", dict[str, NDArray[Any]]()
     names = [name for name in ("input_int", "input2_int") if name in case.arrays]
     for name in names:
         one, parts = front(name, case, case.arrays[name])
@@ -118,7 +114,7 @@ def entrance(case: KernelCase, bottom: str) -> str:
     """A layer of the kernel that changes nothing."""
     fields = {name: case.facts[name] for name in ("bw_layer_in", "th_layer_in", "fl_layer_in") if name in case.facts}
     both = fields | {name.replace("_in", "_out"): value for name, value in fields.items()}
-    formats = block(**both, quant_type=case.facts["mode"])
+    formats = block(both | {"quant_type": case.facts["mode"]})
     return layer("pool", "Pooling", bottom, "pool", f"pooling_param {{ pool: MAX kernel_size: 1 }}\n{formats}")
 
 

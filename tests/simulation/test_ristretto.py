@@ -7,6 +7,7 @@ import json
 import zipfile
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from tests.simulation.quantized import feeds_of
 from tests.small_nets import net_of
 from xportdnn import caffemodel, execute, precision
 from xportdnn.arithmetic.integer import rescale, shift_half_away, shift_truncating
-from xportdnn.errors import LayerError, NetworkError
+from xportdnn.errors import NetworkError
 from xportdnn.layers import Array, Arrays
 from xportdnn.network import Net, Value, infer_shapes
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import Arithmetic, Simulation, prepare
 from xportdnn.simulation.fake import Fake
 from xportdnn.simulation.formats import layer_in
+from xportdnn.simulation.held import Quantized
 from xportdnn.simulation.integer.level import Integer
 from xportdnn.simulation.integer.sums import SUMS
 from xportdnn.weights import assign
@@ -67,22 +69,20 @@ def cases() -> dict[str, Recorded]:
     return found
 
 
-def loaded(
-    case: Recorded, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Net, dict[int, Arrays], dict[Value, Array]]:
+def loaded(case: Recorded, folder: Path) -> tuple[Net, dict[int, Arrays], dict[Value, Array]]:
     net = net_of(case.text)
     inputs = {layer.name: case.top(layer.name) for layer in net.layers if layer.is_input}
     feeds = feeds_of(net, inputs)
-    path = tmp_path_factory.mktemp("ristretto") / "weights.caffemodel"
+    path = folder / "weights.caffemodel"
     path.write_bytes(case.model)
     shapes = infer_shapes(net, {value: array.shape for value, array in feeds.items()})
     return net, execute.load(net.layers, assign(net, shapes, caffemodel.read(path))), feeds
 
 
 def prepared(
-    case: Recorded, arithmetic: Arithmetic, folders: pytest.TempPathFactory, as_ristretto: bool = False
+    case: Recorded, arithmetic: Arithmetic, folder: Path, as_ristretto: bool = False
 ) -> tuple[Simulation, dict[Value, Array]]:
-    net, weights, feeds = loaded(case, folders)
+    net, weights, feeds = loaded(case, folder)
     shapes = {value: array.shape for value, array in feeds.items()}
     return prepare(net, weights, precision.read(net), arithmetic, shapes, as_ristretto=as_ristretto), feeds
 
@@ -99,15 +99,17 @@ FIXED = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fake(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_fake(name: str, tmp_path: Path) -> None:
     case = cases()[name]
-    simulation, feeds = prepared(case, Arithmetic.FAKE, tmp_path_factory, as_ristretto=True)
+    simulation, feeds = prepared(case, Arithmetic.FAKE, tmp_path, as_ristretto=True)
     for step in simulation.steps(feeds):
         read, top = case.trimmed(step.layer.name, "in"), case.top(step.layer.name)
-        if read is not None:
-            np.testing.assert_array_equal(step.outcome.read[0].real, read)
         block = simulation.blocks.get(step.layer.index)
         fixed = isinstance(block, Ristretto) and block.precision == "DYNAMIC_FIXED_POINT" and read is not None
+        if read is not None:
+            # what other formats leave untrimmed carries the rounding of the float sums before it
+            tolerance = 0.0 if fixed or step.layer.bottoms[0] in feeds else 1e-6 * np.abs(read).max()
+            np.testing.assert_allclose(step.outcome.read[0].real, read, rtol=0, atol=tolerance)
         unit = 2.0**-block.fl_layer_out if fixed and isinstance(block, Ristretto) else 0.0
         off = np.abs(step.outcome.tops[0].real - top)
         assert off.max() <= unit + 1e-6 * np.abs(top).max()
@@ -116,9 +118,9 @@ def test_fake(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_of_fake(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_weights_of_fake(name: str, tmp_path: Path) -> None:
     case = cases()[name]
-    simulation, _ = prepared(case, Arithmetic.FAKE, tmp_path_factory, as_ristretto=True)
+    simulation, _ = prepared(case, Arithmetic.FAKE, tmp_path, as_ristretto=True)
     assert isinstance(simulation.level, Fake)
     for layer in simulation.layers:
         for what, blob in zip("wb", simulation.level.prepared[layer.index].blobs, strict=False):
@@ -127,37 +129,31 @@ def test_weights_of_fake(name: str, tmp_path_factory: pytest.TempPathFactory) ->
                 np.testing.assert_array_equal(blob.ravel(), wanted.ravel())
 
 
-@pytest.mark.parametrize("name", [name for name in FIXED if not name.endswith("default")])
-def test_integer(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The same numbers, but for ties that float sums miss; those of the defaults, 32 bits, need more than 64."""
+@pytest.mark.parametrize("name", FIXED)
+def test_integer(name: str, tmp_path: Path) -> None:
+    """The same numbers; where Ristretto has 32 bits, its float sums are the ones that miss by a step."""
     case = cases()[name]
-    simulation, feeds = prepared(case, Arithmetic.INTEGER, tmp_path_factory)
-    for simulated in simulation.run(feeds):
-        top = case.top(simulated.layer.name)
-        if simulated.integers and simulated.layer.type.endswith("Ristretto"):
-            np.testing.assert_array_equal(simulated.tops[0], top)
+    simulation, feeds = prepared(case, Arithmetic.INTEGER, tmp_path)
+    for step in simulation.steps(feeds):
+        top = case.top(step.layer.name)
+        (held,) = step.outcome.tops
+        if step.outcome.in_place and isinstance(held, Quantized):
+            np.testing.assert_allclose(held.real, top, rtol=0, atol=held.format.step if held.format.bits == 32 else 0)
         else:
-            np.testing.assert_allclose(simulated.tops[0], top, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("default")])
-def test_integers_that_do_not_fit(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    simulation, feeds = prepared(cases()[name], Arithmetic.INTEGER, tmp_path_factory)
-    with pytest.raises(LayerError, match="64 bits"):
-        list(simulation.run(feeds))
+            np.testing.assert_allclose(held.real, top, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(FIXED)))
-def test_what_has_no_integers(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_has_no_integers(name: str, tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="is no format of integers"):
-        prepared(cases()[name], Arithmetic.INTEGER, tmp_path_factory)
+        prepared(cases()[name], Arithmetic.INTEGER, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["conv_dfp_8", "conv_dfp_4", "deconv_dfp_8", "fc_dfp_8", "conv_dfp_neg_fl"])
-def test_a_shift_that_truncates_misses(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_shift_that_truncates_misses(name: str, tmp_path: Path) -> None:
     """The question that users asked first: half of the outputs are one step low without the rounding."""
     case = cases()[name]
-    simulation, feeds = prepared(case, Arithmetic.INTEGER, tmp_path_factory)
+    simulation, feeds = prepared(case, Arithmetic.INTEGER, tmp_path)
     assert isinstance(simulation.level, Integer)
     (found,) = simulation.level.jobs.values()
     assert found.weights is not None
@@ -174,12 +170,14 @@ def test_a_shift_that_truncates_misses(name: str, tmp_path_factory: pytest.TempP
     assert wrong[1] > 0.2
 
 
-def test_minifloat_without_the_defect(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_minifloat_without_the_defect(tmp_path: Path) -> None:
     case = cases()["conv_mf_zero_in_input"]
-    simulation, feeds = prepared(case, Arithmetic.FAKE, tmp_path_factory)
+    simulation, feeds = prepared(case, Arithmetic.FAKE, tmp_path)
     (step,) = (step for step in simulation.steps(feeds) if step.outcome.in_place)
     (read,) = step.outcome.read
-    assert not np.array_equal(read.real, case.trimmed(step.layer.name, "in"))
+    recorded = case.trimmed(step.layer.name, "in")
+    assert recorded is not None
+    assert not np.array_equal(read.real, recorded)
     form = layer_in(simulation.blocks[step.layer.index])
     assert form is not None
     np.testing.assert_array_equal(read.real, form.trim(next(iter(feeds.values()))))

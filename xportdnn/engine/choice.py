@@ -10,9 +10,10 @@ from xportdnn.engine import convolution, depthwise, layout, winograd
 from xportdnn.engine.convolution import Convolution
 from xportdnn.engine.depthwise import Depthwise
 from xportdnn.engine.inner_product import InnerProduct
+from xportdnn.engine.joining import Concat, Eltwise
 from xportdnn.engine.kernel import Kernel
 from xportdnn.engine.lrn import Lrn
-from xportdnn.engine.pointwise import Affine, Concat, Eltwise, Part, Pointwise, merged, part, sequence
+from xportdnn.engine.pointwise import Affine, Part, Pointwise, merged, part, sequence
 from xportdnn.engine.pooling import Pooling
 from xportdnn.engine.winograd import Winograd
 from xportdnn.layers import Array, Arrays, Shape, Shapes
@@ -51,6 +52,11 @@ def kernel(work: Work) -> Kernel | None:
         return Pointwise(sequence((own, *work.behind), layout.size(work.top)[1]))
     make = _MAKERS.get(kind.name)
     return make(work) if make is not None else None
+
+
+def renames(layer: Layer) -> bool:
+    """Whether the layer's tops are its bottom under other names."""
+    return layer.kind is not None and layer.kind.name in ("Dropout", "Split")
 
 
 def takes_parts(layer: Layer) -> bool:

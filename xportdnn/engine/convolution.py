@@ -53,7 +53,7 @@ class Convolution:
 
     @property
     def _parts(self) -> tuple[int, int]:
-        """Numbers of scratch that padded rows of the image and their unrolled windows take."""
+        """What padded rows of the image and their unrolled windows take of the scratch."""
         if self._direct:
             return 0, 0
         tallest: int = max(rows.stop - rows.start for rows in self._blocks())
@@ -89,7 +89,7 @@ class Convolution:
         return run
 
     def _unroll(self, image: Array, rows: slice, scratch: Array) -> tuple[Run, Array]:
-        """The windows of some rows of the top, (group, rows, width, *kernel, C / group), after the work of unrolling."""
+        """The work of unrolling the windows of some rows of the top, into (group, rows, width, *kernel, C / group)."""
         windows, counts = self.windows, (rows.stop - rows.start, self.counts[1])
         (above, left), (step, _) = windows.pad, windows.stride
         planes, fill = padded(image, (above - rows.start * step, left), windows.span(counts), scratch)

@@ -45,8 +45,10 @@ class Depthwise:
         return self.windows.kernel[1], height, self.counts[1], self.bottom[1]
 
     def _blocks(self) -> list[slice]:
-        per_row = math.prod(self._planes(1)[2:]) * self._planes(1)[0] * self.windows.stride[0]
-        return list(blocks(self.counts[0], self.counts[1], -(-per_row // self.counts[1])))
+        """Rows of the top whose planes fit a block."""
+        copies, _, columns, channels = self._planes(1)
+        height, width = self.counts
+        return list(blocks(height, width, copies * self.windows.stride[0] * columns * channels // width))
 
     @property
     def scratch(self) -> int:

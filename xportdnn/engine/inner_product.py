@@ -14,6 +14,7 @@ from xportdnn.lazy import np
 
 # Bytes of weights that are copied at a time where they are not aligned: NumPy would copy the whole matrix at once.
 _BLOCK = 3 << 19
+_GRAIN = 4  # BLAS takes so many rows of them at once, and should take the same ones however they are cut
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class InnerProduct:
     @property
     def _height(self) -> int:
         """Outputs that are computed at a time."""
-        return len(self.weights) if self.weights.flags.aligned else max(1, _BLOCK // (4 * self.weights.shape[1]))
+        if self.weights.flags.aligned:
+            return len(self.weights)
+        height: int = _BLOCK // (4 * self.weights.shape[1]) // _GRAIN * _GRAIN
+        return max(_GRAIN, height)
 
     @property
     def scratch(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,22 +29,19 @@ def place(spans: Sequence[Span]) -> tuple[list[int], int]:
     Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", arXiv:2001.03288, greedy by size.
     """
     offsets = [0] * len(spans)
-    placed: list[int] = []
+    placed: list[int] = []  # by offset
     total = 0
     for index in sorted(range(len(spans)), key=lambda index: -spans[index].size):
-        span = spans[index]
+        first, last, size = spans[index]
         offset = 0
-        for other in sorted(placed, key=lambda other: offsets[other]):
-            if _meet(span, spans[other]) and offset + span.size > offsets[other]:
-                offset = max(offset, _next_line(offsets[other] + spans[other].size))
+        for other in placed if size else ():
+            span = spans[other]
+            if first <= span.last and span.first <= last and offset + size > offsets[other]:
+                offset = max(offset, _next_line(offsets[other] + span.size))
         offsets[index] = offset
-        placed.append(index)
-        total = max(total, offset + span.size)
+        insort(placed, index, key=offsets.__getitem__)
+        total = max(total, offset + size)
     return offsets, total
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one.first <= other.last and other.first <= one.last
 
 
 def _next_line(offset: int) -> int:

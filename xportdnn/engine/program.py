@@ -22,9 +22,9 @@ class Program:
 
     Only what the observed values depend on is computed. A value that is not observed and that only an element-wise
     layer reads is never stored: the reader's work is done on every stretch of rows while it is in the cache, and the
-    factors of BatchNorm and Scale go into the weights of the convolution before them. So the observed values agree to
-    the last bit whatever else is observed, but for those factors: behind a BatchNorm or Scale they may differ by
-    rounding.
+    factors of BatchNorm and Scale go into the weights of the convolution before them. An observed value is the same to
+    the last bit whatever else is observed, but for rounding behind a BatchNorm, Scale or Bias that is taken together
+    with the layers around it.
     """
 
     def __init__(
@@ -128,12 +128,15 @@ def _read_only(array: Array) -> Array:
 def rule(net: Net, layer: Layer, bottoms: Shapes, blobs: Arrays) -> Callable[[Arrays], Arrays]:
     """A single layer, planned for bottoms of these shapes: a function from bottoms to new tops.
 
-    The bottoms may lie in memory as they like; the tops of kernels lie with their channels last.
+    The bottoms may lie in memory as they like; the tops of kernels lie with their channels last. Dropout and Split give
+    their bottom itself.
 
     Raises:
         LayerError: by the function, see `execute.forward`.
     """
     assert layer.kind is not None
+    if choice.renames(layer):
+        return lambda arrays: arrays * len(layer.tops)
     tops = layer.kind.shape(layer.params, bottoms)
     kernel = choice.kernel(Work(layer, bottoms, tops, blobs))
     if kernel is None:

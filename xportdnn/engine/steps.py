@@ -12,8 +12,6 @@ from xportdnn.engine.pointwise import Part, Pointwise, part
 from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Value
 
-# The tops of these layers are their bottom under other names.
-_ALIASES = frozenset({"Dropout", "Split"})
 # How large the tops of these layers are depends on the values.
 _LOOSE = frozenset({"DetectionOutput"})
 
@@ -36,7 +34,7 @@ class Step(NamedTuple):
     @property
     def is_alias(self) -> bool:
         """Whether the tops are the bottom under other names."""
-        return _named(self.layer, _ALIASES) and not self.loose
+        return choice.renames(self.layer) and not self.loose
 
     @property
     def scratch(self) -> int:
@@ -77,7 +75,7 @@ def steps(
     for layer in layers:
         if layer.index in taken:
             continue
-        if _named(layer, _LOOSE) or not loose.isdisjoint(layer.bottoms):
+        if (layer.kind is not None and layer.kind.name in _LOOSE) or not loose.isdisjoint(layer.bottoms):
             loose.update(layer.tops)
             yield Step(layer, layer.bottoms, layer.tops, loose=True)
             continue
@@ -107,7 +105,3 @@ def _behind(
         if others or found is None:
             return
         yield layer, found
-
-
-def _named(layer: Layer, types: frozenset[str]) -> bool:
-    return layer.kind is not None and layer.kind.name in types

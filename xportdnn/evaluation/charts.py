@@ -7,6 +7,7 @@ styles all charts alike, in its own colours, on paper too.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -27,9 +28,7 @@ class Charts:
 
     def bars(self, values: Mapping[str, float], title: str, description: str) -> str:
         """A bar for every name, the first on top."""
-        import pygal
-
-        chart = pygal.HorizontalBar(
+        chart = _pygal().HorizontalBar(
             **_PLAIN, width=760, height=70 + _BAR * len(values), print_values=True, print_values_position="top",
             formatter=lambda value: f"{value:.1f}", x_title="dB",
         )  # fmt: skip
@@ -39,21 +38,17 @@ class Charts:
 
     def line(self, points: Sequence[tuple[int, float]], title: str, description: str, x_title: str) -> str:
         """A line through points whose first coordinate grows."""
-        import pygal
-
-        chart = pygal.XY(**_PLAIN, width=760, height=260, dots_size=2, x_title=x_title, y_title="dB")
+        chart = _pygal().XY(**_PLAIN, width=760, height=260, dots_size=2, x_title=x_title, y_title="dB")
         chart.x_labels = [x for x, _ in points[:: max(1, len(points) // 12)]]
         chart.add("", points)
         return self._dressed(chart, title, description)
 
     def histogram(self, seen: Statistics, limit: float, title: str, description: str) -> str:
         """How often each |x| occurs, on a logarithmic scale, and a line at the largest number of the format."""
-        import pygal
-
         heights, width = _columns(seen)
         top = max(1, math.ceil(max(heights)))
         reach = max(limit, seen.peak)
-        chart = pygal.XY(
+        chart = _pygal().XY(
             **_PLAIN, width=380, height=190, show_dots=False, range=(0, top), xrange=(0, reach), x_title="|x|",
             y_title="values",
         )  # fmt: skip
@@ -85,6 +80,14 @@ class Charts:
         root.set("role", "img")
         root.set("aria-labelledby", f"chart-{number}-title chart-{number}-desc")
         return str(etree.tostring(root, encoding="unicode"))
+
+
+def _pygal() -> Any:
+    """pygal without the import hook for its map plug-ins, which slows every later import and warns on old Pythons."""
+    import pygal
+
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != pygal.__name__]
+    return pygal
 
 
 def beyond(seen: Statistics, limit: float) -> float:

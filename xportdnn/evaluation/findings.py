@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from xportdnn import scales
-from xportdnn.choices import ScaleClasses
+from xportdnn.choices import Arithmetic, ScaleClasses
 from xportdnn.evaluation.outputs import Verdict
 from xportdnn.evaluation.ranking import Row, by_damage, steepest
 from xportdnn.evaluation.rounding import Rounding, largest, roundings
@@ -22,6 +22,7 @@ _CLIPPED = 0.01  # share of clipped values from which the threshold is in doubt
 _OWN = 0.5  # share of a layer's noise from which its own rounding is the cause
 _WIDER = 2.0  # how much further a blob reaches that dominates a scale class
 _TIED = 0.05  # share of the pictures
+_BY_CHANNEL = frozenset({"BatchNorm", "BN", "Clip", "ELU", "PReLU", "ReLU", "ReLU6", "Scale", "Sigmoid", "TanH"})
 _JURY = 5  # pictures from which "always the same class" means something
 _ALWAYS = 0.9  # share of pictures that make it "always"
 
@@ -54,15 +55,15 @@ def alarms(answers: Mapping[Value, Answers], verdicts: Sequence[Verdict]) -> tup
     return ()
 
 
-def findings(net: Net, rows: Sequence[Row]) -> tuple[Finding, ...]:
-    """All rules on the layers of a network, in file order.
-
-    Rows are taken from all arithmetics alike; what was not computed is not spoken of.
-    """
-    return tuple(
-        finding
-        for rule in (_place, _shared_scale, _saturation, _dead_channels, _ends, _wraps)
-        for finding in rule(net, rows)
+def findings(net: Net, rows: Sequence[Row], arithmetic: Arithmetic) -> tuple[Finding, ...]:
+    """All rules on the layers of a network; what was not computed is not spoken of."""
+    return (
+        *_place(net, rows),
+        *_shared_scale(net, rows),
+        *_saturation(net, rows, arithmetic),
+        *_dead_channels(net, rows),
+        *_ends(net, rows),
+        *_wraps(rows),
     )
 
 
@@ -192,35 +193,46 @@ def _pointwise(layer: Layer) -> bool:
     return sizes == {1} and not any((*p.pad, p.pad_h, p.pad_w))
 
 
-def _saturation(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
+def _saturation(net: Net, rows: Sequence[Row], arithmetic: Arithmetic) -> Iterator[Finding]:
+    registers = "; sums that leave the board's registers count as well" if arithmetic is Arithmetic.CHAIDNN else ""
     told = [row for row in rows if row.compared and (row.saturated or 0) > _CLIPPED * row.compared]
     for row in sorted(told, key=lambda row: -(row.saturated or 0) / row.compared)[:_MOST]:
         share = 100 * (row.saturated or 0) / row.compared
         form = whole_out(row.block)
-        limit = "" if form is None or row.peak is None else f" beyond {largest(form):.4g} (largest |x| {row.peak:.4g})"
+        limit = "" if form is None or row.peak is None else f" at {largest(form):.4g} (largest |x| {row.peak:.4g})"
         yield Finding(
             "saturation",
             (row.layer.name,),
-            f"{_named(row)} clips {share:.1f} % of its values{limit}: unless the --threshold_method meant that, "
-            "calibrate with more pictures",
+            f"{_named(row)} saturates {share:.1f} % of its values{limit}: unless the --threshold_method meant that, "
+            f"calibrate with more pictures{registers}",
         )
 
 
 def _dead_channels(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
-    """Told where it happens: not at a ReLU's bottom, which is not stored, and not again at what only passes it on."""
-    dead = [row for row in rows if row.dead and _makes_channels(row) and not _folded(net, row)]
-    for row in sorted(dead, key=lambda row: -(row.dead or 0))[:_MOST]:
+    """Told once for each layer that mixes channels, as they are behind the layers that follow channel by channel."""
+    made = [(row, _behind(net, rows, row)) for row in rows if _mixes_channels(row.layer)]
+    dead = sorted((pair for pair in made if pair[1].dead), key=lambda pair: -(pair[1].dead or 0))
+    for row, last in dead[:_MOST]:
+        behind = "" if last is row else f", behind {last.layer.name},"
         yield Finding(
             "dead_channels",
             (row.layer.name,),
-            f"{row.dead} of {row.channels} output channels of {_named(row)} hold one value for all pictures, though "
-            "they vary in float: they are smaller than half a step of the format",
+            f"{last.dead} of {last.channels} output channels of {_named(row)}{behind} hold one value for all pictures, "
+            "though they vary in float: they are smaller than half a step of a format",
         )
 
 
-def _makes_channels(row: Row) -> bool:
-    kind = row.layer.kind
-    return kind is not None and kind.name not in ("Pooling", "Eltwise", "Softmax")
+def _mixes_channels(layer: Layer) -> bool:
+    return layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution", "InnerProduct")
+
+
+def _behind(net: Net, rows: Sequence[Row], row: Row) -> Row:
+    """The last layer of a chain that treats every channel by itself and has no other readers."""
+    readers = net.readers.get(row.layer.tops[0], ())
+    if len(readers) != 1 or readers[0].kind is None or readers[0].kind.name not in _BY_CHANNEL:
+        return row
+    following = next((each for each in rows if each.layer is readers[0] and each.dead is not None), None)
+    return row if following is None else _behind(net, rows, following)
 
 
 def _ends(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
@@ -231,15 +243,13 @@ def _ends(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
         return
     for word, row in (("first", weighted[0]), ("last", weighted[-1])):
         if row is step:
-            yield Finding(
-                "ends",
-                (row.layer.name,),
-                f"most is lost in the {word} layer with weights, {row.layer.name}: such a layer is often kept at 8 "
-                "bits or in float",
-            )
+            bits = None if row.block is None else row.block.bw_params
+            cure = "at 8 bits or in float" if bits is not None and bits < 8 else "in float"
+            text = f"most is lost in the {word} layer with weights, {row.layer.name}: such a layer is often kept {cure}"
+            yield Finding("ends", (row.layer.name,), text)
 
 
-def _wraps(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
+def _wraps(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in [row for row in rows if row.wrapped][:_MOST]:
         yield Finding(
             "wraps",
@@ -247,10 +257,6 @@ def _wraps(net: Net, rows: Sequence[Row]) -> Iterator[Finding]:
             f"{row.wrapped} sums of {_named(row)} wrap around in the board's registers: a large value becomes a small "
             "or negative one. Its th_layer_out is too small for what the sums reach before the ReLU",
         )
-
-
-def _folded(net: Net, row: Row) -> bool:
-    return all(scales.folded(net, value) for value in row.layer.tops)
 
 
 def _named(row: Row) -> str:

@@ -114,14 +114,15 @@ def check_range(samples: Iterable[Sample], classes: int, output: str) -> None:
     outside = [f"{sample.name}: {sample.label}" for sample in samples if (sample.label or 0) >= classes]
     if outside:
         raise InputError(
-            f"'{output}' has {classes} classes, 0 to {classes - 1}; the labels of {len(outside)} pictures lie outside:",
+            f"'{output}' has {classes} classes, 0 to {classes - 1}; labels that lie outside: {len(outside)}",
             listed(outside),
         )
 
 
 def spread(total: int, size: int) -> Iterator[int]:
-    """`size` positions of 0 .. total - 1, evenly spread, so that sorted names of a few classes are not all of one."""
-    return (position * total // size for position in range(min(size, total)))
+    """`size` positions of 0 .. total - 1, or all, evenly spread, so that sorted names are not all of one class."""
+    taken = min(size, total)
+    return (position * total // taken for position in range(taken))
 
 
 def listed(problems: Sequence[str]) -> list[str]:
@@ -149,11 +150,11 @@ def _labelled(samples: Iterable[Sample], path: Path) -> tuple[list[Sample], list
     absent = listed(sorted(given))
     if without:
         raise InputError(
-            f"{path}: {len(without)} pictures have no label (and {len(given)} labels no picture); every picture needs "
-            "a line `name label`, the name as in the folder:",
+            f"{path}: pictures without label: {len(without)}, labels without picture: {len(given)}; every picture "
+            "needs a line `name label`, the name as in the folder:",
             [*listed(without), *(f"label without picture: {name}" for name in absent)],
         )
-    return found, [f"{path}: {len(given)} labels have no picture: {', '.join(absent)}"] if given else []
+    return found, [f"{path}: labels without picture: {len(given)}, {', '.join(absent)}"] if given else []
 
 
 def _classes(folders: Sequence[Path]) -> tuple[tuple[str, ...], dict[Path, int]]:

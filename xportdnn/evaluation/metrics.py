@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float64]
 
-_BLOCK = 1 << 14  # elements that are summed in float32
+_BLOCK = 1 << 15  # elements that are summed in float32
 _LEAST, _GREATEST = 1e-24, 1e38  # sums of float32 squares that neither underflow, if one of them counts, nor overflow
 
 

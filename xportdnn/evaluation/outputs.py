@@ -62,8 +62,8 @@ def reads_off(net: Net, index: int) -> bool:
 def scores_of(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape]) -> Value | None:
     """The output that gives a score to every class, or None: the network is no classifier.
 
-    It is the last output, a vector per picture, (1, C) or (1, C, 1, 1), and the only output or a Softmax. A Softmax
-    over the last of three axes, (1, positions, C), gives the mean of its positions.
+    It is the last output, a vector per picture, (1, C) or (1, C, 1, 1), and the only output or a Softmax. If the only
+    output is a Softmax over the last of three axes, (1, positions, C), the mean of its positions counts.
     """
     if not found:
         return None
@@ -71,7 +71,7 @@ def scores_of(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape])
     shape = shapes[value]
     is_softmax = layer.kind is not None and layer.kind.name == "Softmax"
     if len(shape) == 3 and is_softmax and layer.params.axis in (2, -1):
-        return value if shape[2] > 1 else None
+        return value if shape[2] > 1 and len(found) == 1 else None
     is_vector = len(shape) > 1 and shape[1] > 1 and all(dim == 1 for dim in shape[2:])
     return value if is_vector and (is_softmax or len(found) == 1) else None
 

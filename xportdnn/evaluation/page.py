@@ -127,7 +127,7 @@ def _histogram(found: tuple[Row, Row], charts: Charts) -> Figure:
 def _weights(evaluation: Evaluation) -> Iterator[Weighted]:
     net, opened = evaluation.opened.net, evaluation.opened
     layers = [layer for layer in net.layers if layer.index in opened.weights]
-    peaks = calibrate.per_channel(net, layers, execute.load(layers, opened.weights))
+    peaks = calibrate.per_channel(layers, execute.load(layers, opened.weights))
     for index, channels in peaks.items():
         block = evaluation.blocks.get(index)
         th_params = block.th_params if isinstance(block, Precision) else ()

@@ -136,7 +136,7 @@ def result(
         boxes=reduce(Matches.plus, seen.boxes) if seen.boxes else None,
         alarms=findings.alarms(seen.answers, verdicts),
         findings=(
-            *findings.findings(opened.net, measured),
+            *findings.findings(opened.net, measured, options.arithmetic),
             *findings.ties(verdicts),
             *findings.alone(sensitivity.ranked(effects)),
             *findings.sides(*either_side),

@@ -56,6 +56,12 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
         )
     scores = scores_of(net, found, opened.shapes)
     tests = _checked(tests, opened, scores, options, journal)
+    is_softmax = scores is not None and net.layers[scores.writer].type == "Softmax"
+    if scores is not None and not is_softmax and not tests.labelled:
+        journal.info(
+            f"'{scores.blob}' is read as the scores of {classes(opened.shapes[scores])} classes; if it is something "
+            "else, agreement and divergence mean nothing"
+        )
     blocks = _blocks(net, options.only)
     parts = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
     weights = execute.load(runnable(net, opened.inputs), opened.weights)
@@ -67,7 +73,7 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
         quantized=_prepared(options, opened, weights, blocks, parts, journal),
         outputs=found,
         scores=scores,
-        probabilities=scores is not None and net.layers[scores.writer].type == "Softmax",
+        probabilities=is_softmax,
         histograms=histograms,
     )
     seen, effects = _measured(bench, parts, options.workers or default_workers(), journal)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from xportdnn import execute, scales
 from xportdnn.layers import Array, Arrays
-from xportdnn.network import Layer, Net, Value
+from xportdnn.network import Layer, Net
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats as form
 from xportdnn.simulation.formats import Block, Format
@@ -82,7 +82,7 @@ class Fake:
                 self.prepared[layer.index] = _Prepared(layer_in, layer_out, parameters.blobs, in_place)
         unfit.check("weights that do not fit their formats:")
 
-    def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome:
+    def feed(self, array: Array, block: Block | None) -> Outcome:
         """An input of the network."""
         layer_out = form.layer_out(block) if block is not None else None
         top, saturated = _quantized(Floats(array, fed=True), layer_out, False)
@@ -99,7 +99,7 @@ class Fake:
             own = _Prepared(None, None, own.blobs)
         read, lost = self._read(layer, bottoms, own.layer_in)
         arrays = execute.forward(self.net, layer, tuple(held.real for held in read), own.blobs)
-        known = _shared(read) if _rearranges(layer) else None
+        known = _shared(layer, read) if rearranges(layer) else None
         tops: list[Floats] = []
         rectified = rectifies(self.net, layer)
         for index, array in enumerate(arrays):
@@ -158,7 +158,7 @@ def rectifies(net: Net, layer: Layer) -> bool:
     )
 
 
-def _rearranges(layer: Layer) -> bool:
+def rearranges(layer: Layer) -> bool:
     """Whether the tops hold numbers of the bottoms and zeros only."""
     assert layer.kind is not None
     if layer.kind.name == "ReLU":
@@ -166,9 +166,9 @@ def _rearranges(layer: Layer) -> bool:
     return scales.copied(layer) or (layer.kind.name == "Pooling" and layer.params.pool == "MAX")
 
 
-def _shared(read: Sequence[Floats]) -> Format | None:
+def _shared(layer: Layer, read: Sequence[Floats]) -> Format | None:
     """The format that all bottoms have."""
-    found = {held.format for held in read}
+    found = {held.format for index, held in enumerate(read) if reads_numbers(layer, index)}
     return found.pop() if len(found) == 1 else None
 
 

@@ -64,10 +64,11 @@ class Threshold:
         return threshold.dequantize(integers, self.th, self.bits)
 
     def clipped(self, values: Array, rectified: bool = False) -> int:
-        limit = float(np.float32(self.th))
-        if _inside(values, -limit, limit, rectified):
+        # the largest integer times the step may come out one float above the threshold
+        limit = max(np.float32(self.th), np.float32(self.limits[1]) * np.float32(self.step))
+        if _inside(values, -float(limit), float(limit), rectified):
             return 0
-        return _count(threshold.clips(_seen(values, rectified), self.th))
+        return _count(threshold.clips(_seen(values, rectified), limit))
 
     def __str__(self) -> str:
         return f"a threshold of {self.th:g} at {self.bits} bits"

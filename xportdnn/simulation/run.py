@@ -40,7 +40,7 @@ class Level(Protocol):
     @property
     def clipped(self) -> Mapping[int, int]: ...
 
-    def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome: ...
+    def feed(self, array: Array, block: Block | None) -> Outcome: ...
 
     def run(self, layer: Layer, bottoms: tuple[Held, ...]) -> Outcome: ...
 
@@ -131,7 +131,7 @@ class Simulation:
     def _fed(self, layer: Layer, feeds: Mapping[Value, Array]) -> Step:
         with placed(self.net, layer):
             parts = [
-                self.level.feed(layer, top, np.asarray(feeds[top], np.float32), self.blocks.get(layer.index))
+                self.level.feed(np.asarray(feeds[top], np.float32), self.blocks.get(layer.index))
                 for top in layer.tops
                 if top in feeds
             ]

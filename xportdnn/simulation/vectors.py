@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xportdnn import output
-from xportdnn.npy import file_stem, make_folder, npy
+from xportdnn.npy import file_stem, npy, prepare_folder
 from xportdnn.simulation.c_header import header
 from xportdnn.simulation.formats import Fixed, Threshold, Whole
 from xportdnn.simulation.held import Held, Quantized
 from xportdnn.simulation.integer.jobs import narrow
 from xportdnn.simulation.run import Simulation, Step
+from xportdnn.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,9 +51,10 @@ class Vectors:
         """Make the folder.
 
         Raises:
+            NetworkError: two layers would write the same files.
             OutputError: it cannot be made or written.
         """
-        make_folder(self.folder)
+        prepare_folder(self.simulation.net, self.folder)
 
     def add(self, step: Step) -> None:
         """Write the files of a layer that has just run."""
@@ -87,6 +89,7 @@ class Vectors:
     def finish(self) -> None:
         """Write the manifest."""
         manifest = {
+            "xportdnn": __version__,
             "network": self.simulation.net.source.name,
             "arithmetic": self.simulation.arithmetic.value,
             "formats": {"threshold": _ARITHMETIC[Threshold], "fixed": _ARITHMETIC[Fixed]},

@@ -25,8 +25,7 @@ from xportdnn.layers import pooling as pool_rule
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
 from xportdnn.simulation.board.plan import MOVED, SOFTWARE, plan
-from xportdnn.simulation.board.weights import of_board
-from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole, whole_in, whole_out
+from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
 from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.moves import moved
 
@@ -69,9 +68,8 @@ class Chaidnn:
         self.warnings = self.plan.warnings
         stored = {index: found.stored.saturations for index, found in self.plan.convolutions.items()}
         self.clipped = {index: lost.weights + lost.biases + lost.factors for index, lost in stored.items()}
-        self.blocks = {layer.index: of_board(blocks.get(layer.index)) for layer in layers}
 
-    def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome:
+    def feed(self, array: Array, block: Block | None) -> Outcome:
         """An input of the network; it becomes integers where the first layer reads it."""
         return Outcome((Floats(array, fed=True),))
 
@@ -129,13 +127,12 @@ class Chaidnn:
         return _outcome(Quantized(result.top, found.layer_out), (bottom,), result.saturations)
 
     def _pooling(self, layer: Layer, bottoms: Sequence[Held]) -> Outcome:
-        block = self.blocks[layer.index]
-        bottom = _entered(bottoms[0], whole_in(block))
+        own, written = self.plan.sides[layer.index]
+        bottom = _entered(bottoms[0], own)
         images = bottom.integers
         windows = pool_rule.windows_of(layer.params, images.shape[2:])
         counts = pool_rule.window_counts(layer.params, windows, images.shape[2:])
-        own, out = whole_in(block), whole_out(block) or bottom.held.format
-        lost = Saturations()
+        out, lost = written or bottom.held.format, Saturations()
         if layer.params.pool == "MAX":
             top = pooling.maximum(images, windows, counts)
         elif isinstance(own, Fixed) and isinstance(out, Fixed):
@@ -145,9 +142,9 @@ class Chaidnn:
         return _outcome(Quantized(top, out), (bottom,), lost)
 
     def _eltwise(self, layer: Layer, bottoms: Sequence[Held]) -> Outcome:
-        own = whole_in(self.blocks[layer.index])
+        own, written = self.plan.sides[layer.index]
         first, second = (_entered(held, own) for held in bottoms)
-        out = whole_out(self.blocks[layer.index]) or first.held.format
+        out = written or first.held.format
         rectified = layer.index in self.plan.fusion.rectified
         result = eltwise.add(first.integers, second.integers, (own or first.held.format).bits, rectified)
         return _outcome(Quantized(result.top, out), (first, second), result.saturations)
@@ -165,8 +162,7 @@ class Chaidnn:
         return Outcome(tuple(bottoms), tuple(bottoms))
 
     def _normalize(self, layer: Layer, bottoms: Sequence[Held]) -> Outcome:
-        block = self.blocks[layer.index]
-        own, out = whole_in(block), whole_out(block)
+        own, out = self.plan.sides[layer.index]
         assert out is not None
         (held,) = bottoms
         real = held.real if own is None or isinstance(held, Floats) else own.dequantize(held.integers)
@@ -180,9 +176,7 @@ class Chaidnn:
             tops = execute.forward(self.net, layer, tuple(held.real for held in bottoms), ())
             fed = all(isinstance(held, Floats) and held.fed for held in bottoms)
             return Outcome(tuple(Floats(top, fed=fed) for top in tops), tuple(bottoms))
-        assert layer.kind is not None
-        own = whole_out(self.blocks[layer.index]) if layer.kind.name == "Permute" else None
-        form = own or whole[0].format
+        form = self.plan.sides[layer.index].layer_out or whole[0].format
         integers = moved(layer, [held.integers for held in whole])
         return Outcome(tuple(Quantized(top, form) for top in integers), tuple(bottoms))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from xportdnn.arithmetic.board import faults
 from xportdnn.choices import Mode
@@ -38,17 +39,26 @@ _SPLIT = "the board's parser knows no Split; remove these, a blob may be read ma
 _DROPOUT = "the board's parser fails at a Dropout that is not in place; remove these"
 
 
+class Sides(NamedTuple):
+    """What a layer reads and writes by its own block; None where the block says nothing of it."""
+
+    layer_in: Whole | None = None
+    layer_out: Whole | None = None
+
+
 @dataclass(frozen=True)
 class Plan:
     """How the board runs a network.
 
     Attributes:
         convolutions: by layer index.
+        sides: of all other layers of the kernel, by layer index.
         warnings: what will not be as the network says, or as the board is meant to compute.
     """
 
     fusion: Fusion
     convolutions: Mapping[int, Convolution]
+    sides: Mapping[int, Sides]
     warnings: tuple[str, ...]
 
 
@@ -74,7 +84,7 @@ def plan(
     problems.check(
         "layers that the board cannot run; replace them, cut the network before them, or use --arithmetic integer:"
     )
-    return Plan(fusion, planner.convolutions, warnings.sentences)
+    return Plan(fusion, planner.convolutions, planner.sides, warnings.sentences)
 
 
 @dataclass
@@ -95,6 +105,7 @@ class _Planner:
     written: dict[Value, Whole | None] = field(default_factory=dict)
     unknown: set[Value] = field(default_factory=set)
     convolutions: dict[int, Convolution] = field(default_factory=dict)
+    sides: dict[int, Sides] = field(default_factory=dict)
 
     def plan(self, layer: Layer) -> None:
         """One layer.
@@ -118,6 +129,15 @@ class _Planner:
             raise LayerError("its arithmetic on the board is not known")
         else:
             raise LayerError("the board knows no such type")
+
+    def own(self, layer: Layer) -> Sides:
+        """What the layer's block says.
+
+        Raises:
+            LayerError: it is a block that the board does not read.
+        """
+        block = of_board(self.blocks.get(layer.index))
+        return self.sides.setdefault(layer.index, Sides(whole_in(block), whole_out(block)))
 
     def arriving(self, layer: Layer) -> list[Whole | None]:
         """The formats in which the bottoms were written."""
@@ -181,9 +201,9 @@ def _normalisation(planner: _Planner, layer: Layer) -> Whole | None:
 
 
 def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
-    params, block = layer.params, of_board(planner.blocks.get(layer.index))
+    params = layer.params
+    own, out = planner.own(layer)
     _, channels, *size = planner.shapes[layer.bottoms[0]]
-    own, out = whole_in(block), whole_out(block)
     if params.pool == "AVE" and (own is None or out is None):
         raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
     planner.enters(layer, own)
@@ -203,12 +223,11 @@ def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
 
 
 def _eltwise(planner: _Planner, layer: Layer) -> Whole | None:
-    block = of_board(planner.blocks.get(layer.index))
     if len(layer.bottoms) != 2 or layer.params.coeff or layer.params.operation == "MAX":
         raise LayerError("the board adds two bottoms without coeff, and nothing else")
     if layer.params.operation == "PROD":
         planner.warnings.add(_PRODUCT, layer)
-    own, out = whole_in(block), whole_out(block)
+    own, out = planner.own(layer)
     planner.enters(layer, own)
     arriving = planner.arriving(layer)
     if own is None and arriving[0] != arriving[1] and not planner.unknown.intersection(layer.bottoms):
@@ -223,13 +242,12 @@ def _relu(planner: _Planner, layer: Layer) -> Whole | None:
 
 
 def _normalize(planner: _Planner, layer: Layer) -> Whole | None:
-    block = of_board(planner.blocks.get(layer.index))
-    out = whole_out(block)
+    own, out = planner.own(layer)
     if layer.params.across_spatial:
         raise LayerError("across_spatial must be false on the board")
     if out is None:
         raise LayerError("has no complete precision_param; the board would take its own defaults; convert the network")
-    planner.enters(layer, whole_in(block))
+    planner.enters(layer, own)
     planner.warnings.add(_NORMALIZED, layer)
     return out
 
@@ -243,13 +261,15 @@ def _moved(planner: _Planner, layer: Layer) -> Whole | None:
         planner.warnings.add(_DROPOUT, layer)
     if name == "Permute" and layer.params.order != _NHWC:
         raise LayerError("the board takes only the order 0, 2, 3, 1")
+    # of all these only the block of a Permute is read
+    own = planner.own(layer) if name == "Permute" else Sides()
+    planner.sides[layer.index] = own
     if None in arriving:
         return None
     if len(set(arriving)) > 1:
         forms = ", ".join(f"'{value.blob}' with {form}" for value, form in zip(layer.bottoms, arriving, strict=True))
         planner.warnings.add(_UNCONVERTED, layer, forms)
-    out = whole_out(of_board(planner.blocks.get(layer.index))) if name == "Permute" else None
-    return out or arriving[0]
+    return own.layer_out or arriving[0]
 
 
 _PLANS: Mapping[str, Callable[[_Planner, Layer], Whole | None]] = {

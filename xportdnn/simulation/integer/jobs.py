@@ -19,7 +19,7 @@ from xportdnn.network import Layer
 from xportdnn.precision import Precision, Ristretto
 from xportdnn.simulation import formats
 from xportdnn.simulation.formats import Block, Fixed, Whole
-from xportdnn.simulation.integer.requantization import Requantization, by_ratio, by_shift
+from xportdnn.simulation.integer.requantization import Requantization, by_ratio, by_shift, quotient
 from xportdnn.simulation.integer.sums import SUMS
 from xportdnn.simulation.trimmed import (
     MULTIPLYING,
@@ -106,7 +106,7 @@ def _multiplying(layer: Layer, blobs: Arrays, block: Block, source: Whole, out: 
         requantization = by_shift(np.ones(channels, np.int64), fl, integers, bias_fl, out)
     else:
         assert found.steps is not None
-        ratio = found.steps.astype(np.float64) * (source.step / out.step)
+        ratio = found.steps.astype(np.float64) * quotient(source, out)
         requantization = by_ratio(ratio, bias / out.step, out)
     bits = block.bw_params or 32
     return Job(layer, source, narrow(found.integers, bits), requantization, clipped)
@@ -137,7 +137,7 @@ def _batch_norm(layer: Layer, blobs: Arrays, block: Precision, source: Whole, ou
         inverse = 1 / np.sqrt(variance + layer.params.eps)
     if not np.isfinite(inverse).all():
         raise LayerError("a variance and eps together are not above 0; check the weights and batchnorm_variance_fl")
-    ratio = inverse * (source.step / out.step)
+    ratio = inverse * quotient(source, out)
     return Job(layer, source, None, by_ratio(ratio, -mean * inverse / out.step, out), clipped)
 
 
@@ -149,7 +149,7 @@ def _scale(layer: Layer, blobs: Arrays, block: Precision, source: Whole, out: Wh
         integers = gamma_form.quantize(gamma), beta_form.quantize(beta)
         shift = by_shift(integers[0], source.fl + gamma_form.fl, integers[1], beta_form.fl, out)
         return Job(layer, source, None, shift, clipped)
-    ratio = np.asarray(gamma, np.float64) * (source.step / out.step)
+    ratio = np.asarray(gamma, np.float64) * quotient(source, out)
     return Job(layer, source, None, by_ratio(ratio, np.asarray(beta, np.float64) / out.step, out), clipped)
 
 

@@ -1,7 +1,7 @@
 """What a careful implementer of the same formats gets: integers between layers, wide sums, rounding to the nearest.
 
-Integers go through layers with a block, and through those that the hardware ties to their bottoms' format (Concat,
-Split, Reshape and their like) wherever all bottoms have one format. All other layers compute in float on dequantized
+Integers go through layers with a block, and without one through those that only move, rectify or select them (Concat,
+Split, ReLU, MAX pooling) wherever all bottoms have one format. All other layers compute in float on dequantized
 bottoms, as software beside the hardware does, and the next layer with a block quantizes what it reads.
 
 Outputs are limited as their format says: from -127 to 127 with thresholds at 8 bits, from -128 to 127 in Q.F.
@@ -15,10 +15,10 @@ from xportdnn import scales
 from xportdnn.arithmetic import Int64s
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
-from xportdnn.network import Layer, Net, Value
+from xportdnn.network import Layer, Net
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats
-from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, reads_numbers, rectifies
+from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, reads_numbers, rearranges, rectifies
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
 from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.jobs import Job, job
@@ -68,9 +68,9 @@ class Integer:
         self.fake = Fake(net, floating, weights, blocks)
         self.clipped = self.fake.clipped | {index: found.clipped for index, found in self.jobs.items()}
 
-    def feed(self, layer: Layer, value: Value, array: Array, block: Block | None) -> Outcome:
+    def feed(self, array: Array, block: Block | None) -> Outcome:
         """An input of the network."""
-        return _whole(self.fake.feed(layer, value, array, block))
+        return _whole(self.fake.feed(array, block))
 
     def run(self, layer: Layer, bottoms: tuple[Held, ...]) -> Outcome:
         """One layer.
@@ -116,6 +116,8 @@ class Integer:
         rectified = rectifies(self.net, layer)
         if found := self.jobs.get(layer.index):
             return [found.run(array, rectified) for array in arrays], found.requantization.out
+        if out is None and not rearranges(layer):
+            return (), None
         form = out or source
         if scales.copied(layer):
             others = [held.real for held in read[len(arrays) :]]
@@ -152,7 +154,8 @@ def _read(layer: Layer, bottoms: Sequence[Held], wanted: Whole | None) -> tuple[
 def _quantized(held: Held, wanted: Whole) -> tuple[Int64s, int]:
     if isinstance(held, Quantized):
         return converted(np.asarray(held.integers, np.int64), held.format, wanted)
-    return wanted.quantize(held.real), wanted.clipped(held.real)
+    lost = wanted.clipped(held.real)
+    return wanted.quantize(held.real), lost
 
 
 def _one_format(read: Sequence[Held]) -> Whole | None:

@@ -62,6 +62,17 @@ def limited(integers: Int64s, out: Whole, rectified: bool = False) -> tuple[Int6
     return np.clip(integers, least, greatest), int(cut)
 
 
+def quotient(source: Whole, out: Whole) -> float:
+    """How many output steps an input step is.
+
+    Raises:
+        LayerError: the output's threshold is 0, so that it has no step.
+    """
+    if not out.step:
+        raise LayerError("its th_layer_out is 0; give a positive threshold")
+    return source.step / out.step
+
+
 def by_ratio(ratio: NDArray[np.float64], offset: NDArray[np.float64], out: Whole) -> Requantization:
     """Ratios of real steps, input to output, and an offset in output steps.
 
@@ -98,4 +109,4 @@ def between(source: Whole, out: Whole) -> Requantization:
     none = np.zeros(1, np.int64)
     if isinstance(source, Fixed) and isinstance(out, Fixed):
         return by_shift(none + 1, source.fl, none, source.fl, out)
-    return by_ratio(np.array([source.step / out.step]), np.zeros(1), out)
+    return by_ratio(np.array([quotient(source, out)]), np.zeros(1), out)

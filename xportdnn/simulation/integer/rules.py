@@ -19,7 +19,7 @@ from xportdnn.layers import clip, pooling
 from xportdnn.lazy import np
 from xportdnn.network import Layer
 from xportdnn.simulation.formats import Fixed, Whole
-from xportdnn.simulation.integer.requantization import Requantization, between, by_ratio, by_shift, limited
+from xportdnn.simulation.integer.requantization import Requantization, between, by_ratio, by_shift, limited, quotient
 
 Result: TypeAlias = tuple[Int64s, int]
 Rule: TypeAlias = Callable[[Layer, Sequence[Int64s], Whole, Whole, bool], Result]
@@ -74,7 +74,7 @@ def eltwise(layer: Layer, bottoms: Sequence[Int64s], source: Whole, out: Whole, 
         return _product(len(bottoms), source, out).apply(reduce(np.multiply, bottoms), rectified=rectified)
     if not params.coeff:
         return converted(reduce(np.add, bottoms), source, out, rectified)
-    ratio = by_ratio(np.asarray(params.coeff, np.float64) * (source.step / out.step), np.zeros(1), out)
+    ratio = by_ratio(np.asarray(params.coeff, np.float64) * quotient(source, out), np.zeros(1), out)
     sums = reduce(np.add, (bottom * factor for bottom, factor in zip(bottoms, ratio.factor, strict=True)))
     shift = Requantization(np.ones(1, np.int64), np.zeros(1, np.int64), ratio.places, out)
     return shift.apply(sums, rectified=rectified)
@@ -84,7 +84,7 @@ def _product(count: int, source: Whole, out: Whole) -> Requantization:
     none = np.zeros(1, np.int64)
     if isinstance(source, Fixed) and isinstance(out, Fixed):
         return by_shift(none + 1, count * source.fl, none, 0, out)
-    return by_ratio(np.array([source.step**count / out.step]), np.zeros(1), out)
+    return by_ratio(np.array([source.step ** (count - 1) * quotient(source, out)]), np.zeros(1), out)
 
 
 def relu(layer: Layer, bottoms: Sequence[Int64s], source: Whole, out: Whole, rectified: bool) -> Result:
@@ -93,7 +93,7 @@ def relu(layer: Layer, bottoms: Sequence[Int64s], source: Whole, out: Whole, rec
     slope = layer.params.negative_slope
     if not slope:
         return converted(np.maximum(x, 0), source, out)
-    below = by_ratio(np.array([slope * source.step / out.step]), np.zeros(1), out)
+    below = by_ratio(np.array([slope * quotient(source, out)]), np.zeros(1), out)
     lower, cut_below = below.apply(np.minimum(x, 0))
     upper, cut_above = converted(np.maximum(x, 0), source, out)
     return limited(lower + upper, out)[0], cut_below + cut_above
@@ -104,6 +104,8 @@ def limit(layer: Layer, bottoms: Sequence[Int64s], source: Whole, out: Whole, re
     (x,) = bottoms
     assert layer.kind is not None
     low, high = (0.0, 6.0) if layer.kind.name == "ReLU6" else clip.limits(layer.params)
+    if not source.step:
+        return converted(x, source, out)
     steps = half_away(np.clip(np.array([low, high]) / source.step, _LEAST, -_LEAST))
     return converted(np.clip(x, int(steps[0]), int(steps[1])), source, out)
 
