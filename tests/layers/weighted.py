@@ -1,7 +1,7 @@
 """One layer with weights: its forward, the checks that every such layer must pass, and OpenCV's forward."""
 
 from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import cast
 
 import cv2
@@ -61,13 +61,18 @@ def assert_images_alone(body: str, batch: Array, blobs: Arrays = (), tops: int =
             np.testing.assert_array_equal(whole[index : index + 1], part)
 
 
+def _read(body: str, bottoms: Sequence[Shape], tops: int) -> None:
+    """What the network does with a layer before any array is there."""
+    (layer,) = parse(Source("test.prototxt", text_of(body, len(bottoms), tops))).root.messages("layer")
+    found, params = decoded(body, len(bottoms), tops)
+    found.refuse(layer)
+    found.shape(params, bottoms)
+
+
 def assert_refused(body: str, *bottoms: Shape, message: str, tops: int = 1) -> None:
     """The text or the shapes are refused with one line that matches `message`."""
     with pytest.raises(LayerError, match=message) as caught:
-        (layer,) = parse(Source("test.prototxt", text_of(body, len(bottoms), tops))).root.messages("layer")
-        found, params = decoded(body, len(bottoms), tops)
-        found.refuse(layer)
-        found.shape(params, bottoms)
+        _read(body, bottoms, tops)
     assert "\n" not in str(caught.value)
 
 
