@@ -23,35 +23,48 @@ SUFFIXES = frozenset((
 ))  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Folder:
     """A calibration directory: the files that look like images, and what else lies there.
 
     Attributes:
-        files: sorted by the bytes of their names, so that every machine has the same order.
+        names: of the files, sorted by their bytes, so that every machine has the same order.
         others: (".txt", 12) and so on, most frequent first; "" counts names without suffix, "." hidden files.
         folders: number of folders; they are not searched.
     """
 
     path: Path
-    files: tuple[Path, ...]
+    names: tuple[str, ...]
     others: tuple[tuple[str, int], ...]
     folders: int
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files in the order of their names."""
+        return tuple(self.path / name for name in self.names)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that was decoded whole; `width` and `height` are those of the upright picture."""
+    """A file that was decoded whole; `width` and `height` are those of the upright picture.
 
-    path: Path
+    A calibration set may hold thousands, and every worker a copy: no paths are kept.
+    """
+
+    folder: Path
     name: str
     sha256: str
     kind: Kind
     width: int
     height: int
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.name
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """The pictures to calibrate with, sorted by name.
 
@@ -73,28 +86,29 @@ def find(directory: Path) -> Folder:
     Raises:
         ImageError: no such directory, or no such file in it.
     """
-    files: list[Path] = []
+    names: list[str] = []
     others: Counter[str] = Counter()
     folders = 0
     try:
-        for entry in directory.iterdir():
-            suffix = entry.suffix.lower()
-            if entry.is_dir():
-                folders += 1
-            elif entry.name.startswith("."):
-                others["."] += 1
-            elif suffix in SUFFIXES and (entry.is_file() or entry.is_symlink()):
-                files.append(entry)
-            else:
-                others[suffix] += 1
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                suffix = Path(entry.name).suffix.lower()
+                if entry.is_dir():
+                    folders += 1
+                elif entry.name.startswith("."):
+                    others["."] += 1
+                elif suffix in SUFFIXES and (entry.is_file() or entry.is_symlink()):
+                    names.append(entry.name)
+                else:
+                    others[suffix] += 1
     except NotADirectoryError:
         raise ImageError(f"{directory} is a file; give the directory that holds the calibration images") from None
     except OSError as error:
         raise ImageError(f"{directory} cannot be read as a directory of images: {error.strerror}") from error
     counts = tuple(sorted(others.items(), key=lambda item: (-item[1], item[0])))
-    if not files:
+    if not names:
         raise ImageError(f"0 images in {directory}; {_content(counts, folders)}; give the folder that holds them")
-    return Folder(directory, tuple(sorted(files, key=_name_bytes)), counts, folders)
+    return Folder(directory, tuple(sorted(names, key=os.fsencode)), counts, folders)
 
 
 def choose(
@@ -111,53 +125,48 @@ def choose(
         ImageError: no file can be decoded, or the network's input has neither 1 nor 3 channels.
     """
     check(channels)
-    order: Sequence[Path] = folder.files
+    order: Sequence[str] = folder.names
     if indices is not None:
         if seed is not None:
             raise UsageError("a calibration seed and calibration indices exclude each other; give one of them")
         order, size = _at(folder, indices), len(indices)
     elif seed is not None:
-        order = sorted(folder.files, key=lambda path: hashlib.sha256(b"%d:" % seed + _name_bytes(path)).digest())
+        order = sorted(folder.names, key=lambda name: hashlib.sha256(b"%d:" % seed + os.fsencode(name)).digest())
     if size < 1:
         raise UsageError(f"at least 1 calibration image is needed, not {size}")
     pictures: list[Picture] = []
-    skipped: list[tuple[Path, str]] = []
-    for path in order:
+    skipped: list[tuple[str, str]] = []
+    for name in order:
         if len(pictures) == size:
             break
         try:
-            pictures.append(_picture(path, channels))
+            pictures.append(_picture(folder.path, name, channels))
         except ImageError as error:
-            skipped.append((path, error.message))
-    skipped.sort(key=lambda skip: _name_bytes(skip[0]))
-    reasons = tuple((path.name, reason) for path, reason in skipped)
+            skipped.append((name, error.message))
+    reasons = tuple(sorted(skipped, key=lambda skip: os.fsencode(skip[0])))
     if not pictures:
         problems = [f"{name}: {reason}" for name, reason in reasons[:5]]
         problems += [f"and {len(reasons) - 5} more"] if reasons[5:] else []
         raise ImageError(f"none of the {len(reasons)} images tried in {folder.path} can be decoded", problems)
-    pictures.sort(key=lambda picture: _name_bytes(picture.path))
-    return Choice(tuple(pictures), reasons, size, len(folder.files))
+    pictures.sort(key=lambda picture: os.fsencode(picture.name))
+    return Choice(tuple(pictures), reasons, size, len(folder.names))
 
 
-def _picture(path: Path, channels: int) -> Picture:
-    data = read(path)
+def _picture(folder: Path, name: str, channels: int) -> Picture:
+    data = read(folder / name)
     pixels, kind = decode(data, channels)
     height, width = pixels.shape[:2]
-    return Picture(path, path.name, hashlib.sha256(data).hexdigest(), kind, width, height)
+    return Picture(folder, name, hashlib.sha256(data).hexdigest(), kind, width, height)
 
 
-def _at(folder: Folder, indices: Sequence[int]) -> list[Path]:
-    count = len(folder.files)
+def _at(folder: Folder, indices: Sequence[int]) -> list[str]:
+    count = len(folder.names)
     for position, index in enumerate(indices):
         if not 0 <= index < count:
             raise UsageError(f"calibration index {index} does not exist; {folder.path} has 0 to {count - 1}")
         if index in indices[:position]:
             raise UsageError(f"calibration index {index} is given twice; each image can be used once")
-    return [folder.files[index] for index in indices]
-
-
-def _name_bytes(path: Path) -> bytes:
-    return os.fsencode(path.name)
+    return [folder.names[index] for index in indices]
 
 
 def _content(others: tuple[tuple[str, int], ...], folders: int) -> str:

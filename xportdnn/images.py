@@ -70,7 +70,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PROCESS_STATE = threading.Lock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Kind:
     """What a picture was before it became floats: a word to count by, and what else was done to it."""
 

@@ -1,6 +1,7 @@
 """One layer with weights: its forward, the checks that every such layer must pass, and OpenCV's forward."""
 
 from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import cast
 
