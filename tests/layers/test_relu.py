@@ -31,7 +31,11 @@ def test_agrees_with_opencv() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.floats(-(2.0**100), 2.0**100, width=32), st.floats(0, 4, width=32))
+@given(
+    # far from the subnormal numbers, where a product has fewer digits
+    st.floats(-(2.0**100), 2.0**100, width=32).filter(lambda x: not 0 < abs(x) < 2.0**-100),
+    st.floats(0, 4, width=32).filter(lambda slope: not 0 < slope < 2.0**-20),
+)
 def test_positive_factors_can_be_drawn_out(x: float, slope: float) -> None:
     body = f'type: "ReLU" relu_param {{ negative_slope: {slope!r} }}'
     np.testing.assert_array_equal(top(body, values(4 * x)), 4 * top(body, values(x)))
