@@ -21,6 +21,9 @@ _FOLDED = frozenset({"ReLU", "ReLU6", "Clip"})
 # Tied layers whose tops hold other numbers than their bottoms.
 _COMPUTING = frozenset({"Eltwise", "Pooling"})
 
+# Layers whose tops are their bottom's memory in Caffe; all others write into their own.
+_SHARING = frozenset({"Split", "Flatten", "Reshape"})
+
 
 def classes(layers: Iterable[Layer], how: ScaleClasses) -> dict[Value, Value]:
     """Every value of the layers -> the first value of its class in file order."""
@@ -58,6 +61,11 @@ def folded(net: Net, value: Value) -> bool:
     """Whether the board never stores this value: only layers that it folds into the producer read it."""
     readers = net.readers.get(value, ())
     return bool(readers) and all(reader.kind is not None and reader.kind.name in _FOLDED for reader in readers)
+
+
+def shares_memory(layer: Layer) -> bool:
+    """Whether the layer's tops are its bottom's memory in Caffe (ShareData), so that writing to one is seen in all."""
+    return layer.kind is not None and layer.kind.name in _SHARING
 
 
 def copied(layer: Layer) -> bool:

@@ -39,10 +39,6 @@ class Record(NamedTuple):
     found: klj.Found | None
 
 
-# Layers whose tops are their bottom's memory in Caffe (ShareData); all others write into their own.
-_SHARING = frozenset({"Split", "Flatten", "Reshape"})
-
-
 class Outcome(NamedTuple):
     """All records in order, and the threshold that every value ended up with."""
 
@@ -207,7 +203,7 @@ class Share:
             for top, array in zip(tops, arrays, strict=True):
                 top.append(array)
         for value, top in zip(layer.tops, tops, strict=True):
-            if layer.kind is not None and layer.kind.name in _SHARING:
+            if scales.shares_memory(layer):
                 self.blobs[value] = _Blob(bottoms[0].memory, top)
             else:
                 own = [_unshared(array, bottoms, at) for at, array in enumerate(top)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import cv2
@@ -62,7 +61,7 @@ def assert_images_alone(body: str, batch: Array, blobs: Arrays = (), tops: int =
             np.testing.assert_array_equal(whole[index : index + 1], part)
 
 
-def _read(body: str, bottoms: Sequence[Shape], tops: int) -> None:
+def _read(body: str, bottoms: tuple[Shape, ...], tops: int) -> None:
     """What the network does with a layer before any array is there."""
     (layer,) = parse(Source("test.prototxt", text_of(body, len(bottoms), tops))).root.messages("layer")
     found, params = decoded(body, len(bottoms), tops)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
-from xportdnn import calibrate
+from xportdnn import calibrate, scales
 from xportdnn.arithmetic import Int64s
 from xportdnn.choices import Arithmetic
 from xportdnn.layers import Array, Arrays, Shape
@@ -26,10 +26,6 @@ from xportdnn.simulation.held import Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.level import Integer
 from xportdnn.simulation.places import Problems, placed
 from xportdnn.simulation.simulated import Simulated
-
-# Layers whose top is their bottom's memory in Caffe (ShareData).
-_SHARING = frozenset({"Split", "Reshape", "Flatten"})
-
 
 class Level(Protocol):
     """One of the arithmetics, prepared for a network."""
@@ -119,7 +115,7 @@ class Simulation:
             if outcome.in_place:
                 _overwrite(live, memory, dict(zip(layer.bottoms, outcome.read, strict=True)))
             for value in layer.tops:
-                shares = layer.kind is not None and layer.kind.name in _SHARING
+                shares = scales.shares_memory(layer)
                 memory[value] = memory.get(layer.bottoms[0], layer.bottoms[0]) if shares else value
             for value in set(layer.bottoms):
                 pending[value] -= 1
