@@ -27,6 +27,7 @@ from xportdnn.simulation.integer.level import Integer
 from xportdnn.simulation.places import Problems, placed
 from xportdnn.simulation.simulated import Simulated
 
+
 class Level(Protocol):
     """One of the arithmetics, prepared for a network."""
 
