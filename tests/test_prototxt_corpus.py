@@ -18,7 +18,7 @@ from xportdnn.journal import Journal
 from xportdnn.network import infer_shapes
 from xportdnn.opening import open_net
 from xportdnn.options import DEFAULT_DIMS
-from xportdnn.prototxt import Edit, Message, Source, apply, parse, to_bytes
+from xportdnn.prototxt import Edit, Message, Source, parse, to_bytes
 
 CORPUS = Path(__file__).parents[2] / "shared" / "prototxt_corpus"
 FILES = {path.name: path for path in sorted(CORPUS.glob("*.prototxt"))}
@@ -74,7 +74,7 @@ def without(text: str, name: str) -> str:
                 spans.add((field.start, field.end))
             elif isinstance(field.value, Message):
                 messages.append(field.value)
-    return apply(source, [Edit(start, end, "") for start, end in spans])
+    return source.edited([Edit(start, end, "") for start, end in spans]).text
 
 
 def problems(text: str, source: str) -> list[str]:

@@ -119,6 +119,17 @@ def test_blobs_in_the_same_memory_see_it_too(carrier: str) -> None:
     assert thresholds(outcome)["s"] == (3.0, 3.0)
 
 
+@pytest.mark.parametrize("carrier", ["Flatten", "Reshape"])
+def test_what_a_convolution_made_is_shared_too(carrier: str) -> None:
+    shape = "reshape_param { shape { dim: [0, -1] } }" if carrier == "Reshape" else ""
+    text = INPUT + conv("a", "data", "a", 2) + layer("s", carrier, "a", "flat", shape)
+    text += conv("c", "a", "c", 1) + layer("p", "Power", "flat", "p", "power_param { scale: -1 shift: 3 }")
+    first = np.array([1, 0.5], np.float32).reshape(2, 1, 1, 1), np.full(2, 0.4, np.float32)
+    second = np.ones((1, 2, 1, 1), np.float32), np.zeros(1, np.float32)
+    # a's smallest value, -1.6, lies nearest to -1 of its steps of 3.4 / 3
+    assert thresholds(run(text, {"a": first, "c": second}))["p"][1] == pytest.approx(3 + 3.4 / 3, abs=1e-5)
+
+
 def test_dropout_copies_as_in_caffe() -> None:
     text = INPUT + layer("s", "Dropout", "data", "right") + conv("c", "data", "c", 1) + probes("right")
     assert seen(run(text, {"c": times(1)})) == [0.0, 1.4, 3.0, 1.6]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -326,8 +326,3 @@ def _hint(token: _Token, text: str) -> str:
     if text.lstrip()[:1] == "<":
         return "; this looks like a web page: download the raw file"
     return ""
-
-
-def apply(source: Source, edits: Sequence[Edit]) -> str:
-    """The text with all edits made."""
-    return source.edited(edits).text

@@ -207,6 +207,8 @@ class Share:
                 self.blobs[value] = _Blob(bottoms[0].memory, top)
             else:
                 own = [_unshared(array, bottoms, at) for at, array in enumerate(top)]
+                if _reshaped(self.net, value):  # a view in other axes exists only of what lies in Caffe's order
+                    own = [np.ascontiguousarray(array) for array in own]
                 self.blobs[value] = _Blob(_Memory(), own)
 
     def release(self, index: int) -> None:
@@ -222,6 +224,16 @@ class Share:
 def _unshared(top: Array, bottoms: Sequence[_Blob], at: int) -> Array:
     """A top in memory of its own, also where the rule handed a view of a bottom on."""
     return top.copy() if any(np.may_share_memory(top, blob.arrays[at]) for blob in bottoms) else top
+
+
+def _reshaped(net: Net, value: Value) -> bool:
+    """Whether a layer that shares memory reads the value, directly or behind others that do."""
+    return any(
+        reader.kind is not None
+        and (reader.kind.name in ("Flatten", "Reshape") or any(_reshaped(net, top) for top in reader.tops))
+        for reader in net.readers.get(value, ())
+        if scales.shares_memory(reader)
+    )
 
 
 def quantized_weights(layer: Layer, weight: Array, bits: int) -> Array:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from xportdnn.lazy import np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from xportdnn.layers import Array
@@ -88,11 +85,6 @@ def merge(first: Statistics, second: Statistics) -> Statistics:
         exponent,
         _widened(first, exponent) + _widened(second, exponent),
     )
-
-
-def merge_all(parts: Iterable[Statistics]) -> Statistics:
-    """The statistics of at least one part together."""
-    return reduce(merge, parts)
 
 
 def _widened(statistics: Statistics, exponent: int) -> NDArray[np.int64]:
