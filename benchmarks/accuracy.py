@@ -1,0 +1,290 @@
+"""`python -m benchmarks.accuracy`: every threshold rule on real networks, written as docs/accuracy.md.
+
+Each network is converted with calibration pictures that are not among those it is judged by. What it costs is measured
+by `xportdnn evaluate`'s own code in the arithmetic `fake`. The sample networks come with the repository; the others,
+and their pictures, are looked for in a folder beside it and left out where that is absent.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from sample_models import digits, shapes
+from sample_models.images import save, save_labels
+from sample_models.samples import CALIBRATION, SAMPLES
+from xportdnn import convert
+from xportdnn.choices import PARAMS_METHODS, THRESHOLD_METHODS
+from xportdnn.evaluation.options import EvaluationOptions
+from xportdnn.evaluation.result import Evaluation
+from xportdnn.evaluation.run import evaluate
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+WIDTHS = (8, 6)
+CALIBRATED = 16  # pictures that each network is calibrated with
+JUDGED = 400  # held-out pictures that the sample networks are judged by
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its pictures and how they are fed.
+
+    Attributes:
+        calibration: folder of the pictures to calibrate with; empty: every fifth of `images`, which are not judged.
+        labels: a file of labels; empty where the outputs themselves are compared.
+        feeding: options of the preprocessing.
+    """
+
+    name: str
+    folder: Path
+    images: Path
+    calibration: Path | None = None
+    labels: Path | None = None
+    feeding: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def deploy(self) -> Path:
+        return self.folder / "deploy.prototxt"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / f"{self.name}.caffemodel"
+
+
+_CIFAR = {"channel_swap": (0, 1, 2), "mean_value": str(SHARED / "models" / "cifar10_mean.binaryproto")}
+_UNIT = {"input_scale": 0.0078125}
+# network -> pictures, labelled or not, preprocessing as the collection's own README gives it
+_COLLECTION: dict[str, tuple[str, bool, dict[str, Any]]] = {
+    "tinysqueeze_imagenet": ("imagenet_samples", True, {}),
+    "resnet20_cifar10": ("cifar10_test_jpg", True, _CIFAR),
+    "cifar10_full_v2": ("cifar10_test_jpg", True, _CIFAR),
+    "cifar10_quick_2014_v1": ("cifar10_test_jpg", True, _CIFAR),
+    "lenet_mnist": ("mnist_t10k_png", True, {"input_scale": 0.00390625}),
+    "yufacedetect_v1": ("faces", False, {}),
+    "retinaface_mnet25": ("faces", False, {"channel_swap": (0, 1, 2), "mean_value": "0"}),
+    "ultraface_rfb320": ("faces", False, {"channel_swap": (0, 1, 2), "mean_value": "127", **_UNIT}),
+    "mtcnn_det1": (
+        "faces",
+        False,
+        {"channel_swap": (0, 1, 2), "mean_value": "127.5", "transpose": (2, 1, 0), **_UNIT},
+    ),
+    "vdsr_x234": ("set5", False, {"raw_scale": 1.0}),
+}
+
+
+def cases(drawn: Path) -> Iterator[Case]:
+    """All networks that are there.
+
+    Args:
+        drawn: an empty folder for the held-out pictures of the sample networks.
+    """
+    for name, sample in SAMPLES.items():
+        held_out = digits.dataset().held_out if sample.dataset == "digits" else shapes.held_out()
+        folder, labels = drawn / sample.dataset, drawn / f"{sample.dataset}.labels.txt"
+        if not folder.exists():
+            save(folder, judged := held_out.part(0, JUDGED))
+            save_labels(labels, judged.labels)
+        steps = sample.preprocessing
+        feeding: dict[str, Any] = {"input_scale": steps.input_scale, "channel_swap": steps.channel_swap}
+        feeding["mean_value"] = ",".join(map(str, steps.mean))
+        yield Case(name, sample.prototxt.parent, folder, CALIBRATION / sample.dataset, labels, feeding)
+    for name, (images, labelled, feeding) in _COLLECTION.items():
+        pictures = SHARED / "images" / images
+        if pictures.is_dir():
+            known = pictures.with_name(f"{images}.labels.txt") if labelled else None
+            yield Case(name, SHARED / "models" / name, pictures, None, known, feeding)
+
+
+class Choice(NamedTuple):
+    """What is varied."""
+
+    bits: int
+    method: str
+    params: str
+
+
+class Result(NamedTuple):
+    """What one conversion costs, in per cent and dB; None where it was not computed."""
+
+    case: str
+    choice: Choice
+    images: int
+    float_top1: float | None
+    top1: float | None
+    agreement: float | None
+    divergence: float | None
+    sqnr_db: float | None
+
+    @property
+    def lost(self) -> float | None:
+        """Points of top-1."""
+        return None if self.float_top1 is None or self.top1 is None else self.float_top1 - self.top1
+
+
+def measure(case: Case, choice: Choice) -> Result:
+    """Convert and evaluate."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        calibration, judged = _split(case, folder)
+        conversion = convert(
+            case.deploy,
+            case.weights,
+            bitwidths=(choice.bits,) * 3,
+            calibration_directory=calibration,
+            calibration_size=CALIBRATED,
+            threshold_method=choice.method,
+            params_method=choice.params,
+            workers=1,
+            **case.feeding,
+        )
+        deploy = folder / "quantized.prototxt"
+        deploy.write_text(conversion.text, encoding="utf-8")
+        labels = None if case.labels is None else str(_kept(case.labels, judged, folder))
+        options = EvaluationOptions(
+            str(deploy), str(case.weights), str(judged), labels=labels, workers=1, **case.feeding
+        )
+        return _result(case, choice, evaluate(options))
+
+
+def _split(case: Case, folder: Path) -> tuple[Path, Path]:
+    """Folders of links: the pictures to calibrate with, and those to judge by."""
+    if case.calibration is not None:
+        return case.calibration, case.images
+    pictures = sorted(path for path in case.images.iterdir() if path.is_file())
+    every = max(2, min(5, len(pictures) // CALIBRATED))
+    for name, chosen in (("calibration", pictures[::every]), ("judged", _others(pictures, every))):
+        (folder / name).mkdir()
+        for path in chosen:
+            (folder / name / path.name).symlink_to(path.resolve())
+    return folder / "calibration", folder / "judged"
+
+
+def _others(pictures: Sequence[Path], every: int) -> list[Path]:
+    return [path for at, path in enumerate(pictures) if at % every]
+
+
+def _kept(labels: Path, judged: Path, folder: Path) -> Path:
+    """The lines of the pictures that are judged."""
+    names = {path.name for path in judged.iterdir()}
+    lines = labels.read_text(encoding="utf-8").splitlines()
+    target = folder / "labels.txt"
+    target.write_text("".join(f"{line}\n" for line in lines if line.split()[0] in names), encoding="utf-8")
+    return target
+
+
+def _result(case: Case, choice: Choice, found: Evaluation) -> Result:
+    classified = found.classified if case.labels is not None else None
+    return Result(
+        case.name,
+        choice,
+        len(found.used),
+        classified.float_top1 if classified else None,
+        classified.top1 if classified else None,
+        classified.agreement_top1 if classified else None,
+        classified.divergence if classified else None,
+        found.output_sqnr_db,
+    )
+
+
+def choices(methods: Iterable[str]) -> Iterator[Choice]:
+    """Every rule at every width, weights by either."""
+    for bits in WIDTHS:
+        for method in methods:
+            for params in PARAMS_METHODS:
+                yield Choice(bits, method, params)
+
+
+def table(results: Sequence[Result]) -> Iterator[str]:
+    """The results of one network in Markdown."""
+    first = results[0]
+    labelled = first.float_top1 is not None
+    told = f"float top-1 {first.float_top1:.1f} %" if first.float_top1 is not None else "no labels"
+    yield f"## {first.case}"
+    yield ""
+    yield f"{first.images} pictures, {told}."
+    yield ""
+    columns = ["top-1", "agreement", "output SQNR"] if labelled else ["output SQNR"]
+    heads = [f"{column}, {bits} bits" for bits in WIDTHS for column in columns]
+    yield f"| thresholds | weights | {' | '.join(heads)} |"
+    yield f"|---|---|{'---:|' * len(heads)}"
+    by_choice = {result.choice: result for result in results}
+    for method in dict.fromkeys(result.choice.method for result in results):
+        for params in PARAMS_METHODS:
+            cells = [cell for bits in WIDTHS for cell in _cells(by_choice.get(Choice(bits, method, params)), labelled)]
+            yield f"| {method} | {params} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _cells(result: Result | None, labelled: bool) -> list[str]:
+    if result is None:
+        return ["-"] * (3 if labelled else 1)
+    share = [f"{result.top1:.1f}", f"{result.agreement:.1f}"] if labelled else []
+    return [*share, "-" if result.sqnr_db is None else f"{result.sqnr_db:.1f}"]
+
+
+def summary(results: Sequence[Result]) -> Iterator[str]:
+    """Means over networks: the points of top-1 lost and the agreement of classifiers, the SQNR of all."""
+    yield "## All networks"
+    yield ""
+    yield "Means over the networks above: points of top-1 lost and agreement of the classifiers, output SQNR of all."
+    yield ""
+    heads = [f"{column}, {bits} bits" for bits in WIDTHS for column in ("lost", "agreement", "SQNR")]
+    yield f"| thresholds | weights | {' | '.join(heads)} |"
+    yield f"|---|---|{'---:|' * len(heads)}"
+    for method in dict.fromkeys(result.choice.method for result in results):
+        for params in PARAMS_METHODS:
+            cells = []
+            for bits in WIDTHS:
+                same = [result for result in results if result.choice == Choice(bits, method, params)]
+                lost = [each.lost for each in same]
+                cells += [_mean(lost, 2), _mean([each.agreement for each in same]), _mean([e.sqnr_db for e in same])]
+            yield f"| {method} | {params} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _mean(values: Iterable[float | None], digits: int = 1) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.{digits}f}" if known else "-"
+
+
+_HEAD = f"""# What each threshold rule costs
+
+Written by `python -m benchmarks.accuracy`, which takes a quarter of an hour. Calibrated with {CALIBRATED} pictures (or
+as many as there are) that are not among those judged by; arithmetic `fake`; top-1 and agreement in per cent, output
+SQNR in dB. The sample networks are judged by {JUDGED} held-out pictures. Some of the other sets are small: one picture
+of 80 is 1.25 points, so look at agreement and SQNR as well.
+"""
+
+
+@click.command()
+@click.option("--nets", default="", help="Names of networks, all by default.")
+@click.option("--methods", default=",".join(THRESHOLD_METHODS), show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), default=ROOT / "docs" / "accuracy.md")
+@click.option("--workers", default=2, show_default=True)
+def main(nets: str, methods: str, output: Path, workers: int) -> None:
+    """Measure, and write the tables."""
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(workers) as pool:
+        chosen = [case for case in cases(Path(name)) if not nets or case.name in nets.split(",")]
+        text = [_HEAD]
+        everything: list[Result] = []
+        for case in chosen:
+            varied = list(choices(methods.split(",")))
+            results = list(pool.map(measure, [case] * len(varied), varied))
+            everything += results
+            rows = list(table(results))
+            text += rows
+            click.echo("\n".join(rows))
+        text += summary(everything)
+        click.echo("\n".join(summary(everything)))
+    output.write_text("\n".join(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
