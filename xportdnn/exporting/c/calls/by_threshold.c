@@ -1,0 +1,1 @@
+    fx_by_threshold($count, $bottom, $threshold, $step, $greatest, $top);

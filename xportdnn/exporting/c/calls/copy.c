@@ -1,0 +1,1 @@
+    fx_copy($count, $bottom, $top);

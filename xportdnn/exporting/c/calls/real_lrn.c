@@ -1,0 +1,1 @@
+    real_lrn($num, $channels, $plane, $size, $alpha, $beta, $k, $bottom, $top);

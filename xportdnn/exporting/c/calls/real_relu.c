@@ -1,0 +1,1 @@
+    real_relu($count, $slope, $bottom, $top);

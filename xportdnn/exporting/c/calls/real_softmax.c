@@ -1,0 +1,1 @@
+    real_softmax($outer, $length, $inner, $bottom, $top);

@@ -1,0 +1,1 @@
+    fx_to_real($count, $bottom, $step, $top);

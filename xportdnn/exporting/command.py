@@ -1,0 +1,113 @@
+"""`xportdnn export`, from options to files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from xportdnn import codefile, modelfile, output, precision
+from xportdnn.errors import InputError
+from xportdnn.exporting.c_folder import c_files, random_feeds
+from xportdnn.exporting.grid import on_grid
+from xportdnn.exporting.manifest import contents
+from xportdnn.exporting.options import ExportOptions
+from xportdnn.exporting.weights import Exported, exported, quantized_share
+from xportdnn.folding.command import input_shapes
+from xportdnn.journal import Journal
+from xportdnn.layers import Array
+from xportdnn.network import Layer, Value, runnable
+from xportdnn.npy import read_inputs
+from xportdnn.opening import Opened, complete, open_net, open_weights
+from xportdnn.simulation.formats import Block
+from xportdnn.simulation.grid import beyond_codes
+from xportdnn.simulation.sparsity import Zeros
+
+Files: TypeAlias = dict[str, Sequence[bytes | memoryview]]
+
+
+def export_files(options: ExportOptions, journal: Journal) -> None:
+    """Write what was asked for, all of it or nothing.
+
+    Raises:
+        InputError: something the user gave cannot be used (see `errors`).
+        UsageError: an output is an input, or the inputs are not the network's.
+        NetworkError: layers that cannot be exported.
+    """
+    _check_places(options)
+    net, model = open_weights(open_net(options.deploy_model, journal), options.weights, journal)
+    feeds = read_inputs(net, options.inputs, journal) if options.inputs else {}
+    shapes = {value: array.shape for value, array in feeds.items()} or input_shapes(net, options.dims)
+    opened = complete(net, model, shapes, journal, strict=options.c_dir is not None)
+    blocks = precision.read(net)
+    if not blocks:
+        raise InputError(
+            f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
+            "conversion wrote"
+        )
+    found = exported(opened, blocks)
+    _summarise(opened, found, journal)
+    places: dict[str, Files] = {}
+    if options.npz is not None:
+        whole = contents(found, options.deploy_model, options.weights, options.pack6)
+        places[options.npz] = {options.npz: (codefile.to_bytes(whole.manifest, whole.arrays),)}
+    if options.caffemodel is not None:
+        places[options.caffemodel] = {options.caffemodel: tuple(modelfile.pieces(on_grid(model, found).layers))}
+    if options.c_dir is not None:
+        places[options.c_dir] = _c(options.c_dir, opened, found, blocks, feeds)
+    files = {path: data for place in places.values() for path, data in place.items()}
+    for path in files:
+        output.check(path, options.files)
+    output.write_all(files)
+    for place, written in places.items():
+        if place != output.STDOUT:
+            journal.info(_written(place, written, Path(options.weights).stat().st_size))
+
+
+def _check_places(options: ExportOptions) -> None:
+    for path in (options.npz, options.caffemodel):
+        if path is not None:
+            output.check(path, options.files)
+    if options.c_dir is not None:
+        output.check(str(Path(options.c_dir, "network.c")), options.files)
+
+
+def _c(
+    folder: str, opened: Opened, found: Sequence[Exported], blocks: Mapping[int, Block], feeds: Mapping[Value, Array]
+) -> Files:
+    texts = c_files(opened, found, blocks, feeds or random_feeds(opened, blocks))
+    return {str(Path(folder, name)): (text.encode(),) for name, text in texts.items()}
+
+
+def _written(place: str, files: Files, caffemodel: int) -> str:
+    size = sum(len(piece) for pieces in files.values() for piece in pieces)
+    if len(files) > 1:
+        return f"{place}: {len(files)} files, {size:,} bytes"
+    return f"{place}: {size:,} bytes, {100 * size / caffemodel:.1f} % of the caffemodel"
+
+
+def _summarise(opened: Opened, found: Sequence[Exported], journal: Journal) -> None:
+    coded, total = quantized_share(found)
+    name = opened.net.source.name
+    journal.info(f"{name}: {coded:,} of {total:,} numbers have codes ({100 * coded / max(1, total):.1f} %)")
+    for each in found:
+        if each.zeros.total:
+            journal.detail(f"{each.layer.name}: zeros {each.zeros} of {each.zeros.total:,} weights")
+    whole = Zeros(*(sum(counts) for counts in zip(*(each.zeros for each in found), strict=True)))
+    journal.info(f"{name}: zeros {whole} of {whole.total:,} weights")
+    changed = [layer.name for layer, _ in _changed_by_the_board(opened, found)]
+    if changed:
+        journal.warn(
+            "the board makes its own integers of these layers' float weights, and other ones of exported weights; fold "
+            f"the network before its conversion (--fold) to have the same: {', '.join(changed)}"
+        )
+    filled = [each.layer.name for each in found if each.zeros.after < each.zeros.before]
+    if filled:
+        journal.warn(f"powers of two have no zero; the zeros of these layers become weights: {', '.join(filled)}")
+
+
+def _changed_by_the_board(opened: Opened, found: Sequence[Exported]) -> Iterator[tuple[Layer, str]]:
+    coded = {each.layer.index for each in found if any(blob.codes is not None for blob in each.blobs)}
+    for layer, reason in beyond_codes(opened.net, runnable(opened.net, opened.inputs)):
+        if layer.index in coded:
+            yield layer, reason
