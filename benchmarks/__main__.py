@@ -14,14 +14,14 @@ from typing import TypeAlias
 
 import click
 
-from benchmarks import figures
+from benchmarks import evaluation, figures
 from benchmarks.figures import Effort, Row
 from benchmarks.nets import MEASURED, NETS
 from xportdnn.lazy import np
 
 _Figure: TypeAlias = Callable[[Effort], Iterator[Row]]
 
-FIGURES = ("job", "forward", "opening", "memory", "startup")
+FIGURES = ("job", "forward", "opening", "memory", "startup", "evaluation")
 
 
 def _names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
@@ -48,6 +48,8 @@ def plan(nets: Sequence[str], only: Sequence[str]) -> Iterator[_Figure]:
         yield partial(figures.memory, large, small)
     if "startup" in only:
         yield partial(figures.startup, loaded)
+    if "evaluation" in only:
+        yield partial(evaluation.evaluation, small)
 
 
 def circumstances() -> Iterator[str]:

@@ -63,6 +63,7 @@ RATIOS = (
     "peak memory, 250 / 2 pictures",
     "xportdnn --help / python -c pass",
     "DynamicFixed / python -c pass",
+    "evaluate / float forward",
 )
 
 

@@ -228,7 +228,7 @@ def test_the_batch_becomes_1(shape: str, expected: str) -> None:
 @pytest.mark.parametrize("shape", ["dim: 1 dim: 3 dim: 5 dim: 7", "dim: 10 dim: 3", "dim: 10"])
 def test_other_batches_stay(shape: str) -> None:
     text = f'layer {{ name: "in" type: "Input" top: "data" input_param {{ shape {{ {shape} }} }} }}\n{ONE_LINE}'
-    assert quantized(text) == (text, ())
+    assert (quantized(text).text, quantized(text).notes) == (text, ())
 
 
 def test_an_input_without_a_shape_gets_the_one_of_the_calibration() -> None:

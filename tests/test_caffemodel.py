@@ -41,7 +41,7 @@ def layers(folder: Path, data: bytes) -> tuple[LayerBlobs, ...]:
 
 def first_blob(folder: Path, inside: bytes) -> Blob:
     """The only blob of a caffemodel, from the inside of its BlobProto."""
-    ((_, _, (found,)),) = layers(folder, v2("conv1", "Convolution", inside))
+    ((_, _, (found,), _),) = layers(folder, v2("conv1", "Convolution", inside))
     return found
 
 
@@ -64,16 +64,16 @@ def test_protobuf_reads_the_old_layers_that_the_tests_write() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "layer_type"),
+    ("data", "layer_type", "generation"),
     [
-        pytest.param(v2("conv1", "Convolution", blob(WEIGHT), blob(BIAS)), "Convolution", id="V2"),
-        pytest.param(v1("conv1", 4, blob(WEIGHT), blob(BIAS)), "4", id="V1"),
-        pytest.param(v0("conv1", "conv", blob(WEIGHT), blob(BIAS)), "conv", id="V0"),
+        pytest.param(v2("conv1", "Convolution", blob(WEIGHT), blob(BIAS)), "Convolution", 2, id="V2"),
+        pytest.param(v1("conv1", 4, blob(WEIGHT), blob(BIAS)), "4", 1, id="V1"),
+        pytest.param(v0("conv1", "conv", blob(WEIGHT), blob(BIAS)), "conv", 0, id="V0"),
     ],
 )
-def test_every_generation_gives_its_layers(data: bytes, layer_type: str, tmp_path: Path) -> None:
-    ((name, found_type, blobs),) = layers(tmp_path, data)
-    assert (name, found_type) == ("conv1", layer_type)
+def test_every_generation_gives_its_layers(data: bytes, layer_type: str, generation: int, tmp_path: Path) -> None:
+    ((name, found_type, blobs, found_generation),) = layers(tmp_path, data)
+    assert (name, found_type, found_generation) == ("conv1", layer_type, generation)
     for found, expected in zip(blobs, (WEIGHT, BIAS), strict=True):
         np.testing.assert_array_equal(found.values(), expected, strict=True)
 
@@ -159,7 +159,7 @@ def test_values_cannot_be_written_to(values: Values, tmp_path: Path) -> None:
 def test_what_weights_do_not_need_is_skipped(tmp_path: Path) -> None:
     diff = field(6, bytes(96))
     others = field(1, b"the net's name") + field(3, b"data") + integer(5, 1)
-    ((_, _, blobs),) = layers(tmp_path, others + v2("conv1", "Convolution", diff + blob(WEIGHT)))
+    ((_, _, blobs, _),) = layers(tmp_path, others + v2("conv1", "Convolution", diff + blob(WEIGHT)))
     np.testing.assert_array_equal(blobs[0].values(), WEIGHT)
 
 

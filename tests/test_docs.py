@@ -1,4 +1,4 @@
-"""The README's tables are those of the code. `python -m tests.test_docs` writes them anew."""
+"""The README's tables and docs/check.md are those of the code. `python -m tests.test_docs` writes them anew."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.check.page import PAGE, rules_page
 from xportdnn.choices import Matrix
 from xportdnn.cli.conversion import conversion
 from xportdnn.matrix import table
@@ -76,4 +77,5 @@ def test_every_link_of_the_readme_exists() -> None:
 if __name__ == "__main__":
     readme = ROOT / "README.md"
     readme.write_text(written(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(rules_page(), encoding="utf-8")
     sys.exit(0)

@@ -35,8 +35,8 @@ def reported(folder: Path, text: str = PLAIN, **options: Any) -> dict[str, Any]:
 def test_what_it_holds(tmp_path: Path) -> None:
     found = reported(tmp_path, calibration_size=2)
     assert list(found) == [
-        "xportdnn", "options", "network", "inputs", "calibration", "layers", "blobs", "left_out", "not_calibrated",
-        "remarks",
+        "xportdnn", "options", "network", "inputs", "calibration", "layers", "blobs", "guards", "findings",
+        "left_out", "not_calibrated", "remarks",
     ]  # fmt: skip
     assert found["xportdnn"] == __version__
     assert found["network"] == str(tmp_path / "deploy.prototxt")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from xportdnn import conversion, execute
 from xportdnn.choices import DEFAULT_WIDTHS, Matrix, Mode, ScaleClasses, Triple
@@ -29,7 +29,8 @@ def convert(
     *,
     quant_type: Mode | str = Mode.XILINX,
     bitwidths: Sequence[int] = DEFAULT_WIDTHS,
-    fl_bitwidths: Sequence[int] | None = None,
+    fl_bitwidths: Sequence[int] | Literal["auto"] | None = None,
+    fl_method: str = "mse",
     calibration_directory: str | Path | None = None,
     calibration_size: int = 8,
     calibration_seed: int | None = None,
@@ -40,9 +41,14 @@ def convert(
     raw_scale: float = 255.0,
     mean_value: str | None = None,
     input_scale: float = 1.0,
-    threshold_method: str = "xilinx",
+    threshold_method: str | None = None,
+    params_method: str = "max",
+    overrides: str | Path | None = None,
+    skip_layers: Sequence[str] = (),
     scale_classes: ScaleClasses | str = ScaleClasses.BOARD,
+    guards: bool | None = None,
     matrix: Matrix | str = Matrix.GUIDE,
+    fold: bool = False,
     workers: int | None = None,
     strict: bool = False,
     force: bool = False,
@@ -60,7 +66,8 @@ def convert(
         weights=str(weights),
         quant_type=Mode(quant_type),
         bitwidths=Triple(*bitwidths),
-        fl_bitwidths=None if fl_bitwidths is None else Triple(*fl_bitwidths),
+        fl_bitwidths=fl_bitwidths if fl_bitwidths in (None, "auto") else Triple(*fl_bitwidths),
+        fl_method=fl_method,
         calibration_directory=None if calibration_directory is None else str(calibration_directory),
         calibration_size=calibration_size,
         calibration_seed=calibration_seed,
@@ -72,13 +79,23 @@ def convert(
         mean_value=mean_value,
         input_scale=input_scale,
         threshold_method=threshold_method,
+        params_method=params_method,
+        overrides=None if overrides is None else str(overrides),
+        skip_layers=tuple(skip_layers),
         scale_classes=ScaleClasses(scale_classes),
+        guards=guards,
         matrix=Matrix(matrix),
+        fold=fold,
         workers=workers,
         strict=strict,
         force=force,
     )
-    return conversion.convert(options, journal)
+    converted = conversion.convert(options, journal)
+    if journal is not None:
+        from xportdnn.check.written import tell
+
+        tell(converted.findings, journal, converted.foreseen)
+    return converted
 
 
 @dataclass(frozen=True)

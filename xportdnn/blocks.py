@@ -15,10 +15,14 @@ from xportdnn.upgrade import input_layer
 
 
 class Rewritten(NamedTuple):
-    """The output text, and what was changed besides the blocks, one sentence each."""
+    """The output, and what was changed besides the blocks, one sentence each; lines are still those of the input."""
 
-    text: str
+    source: Source
     notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return self.source.text
 
 
 def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) -> Rewritten:
@@ -54,7 +58,7 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
             notes.append(f"{net.where(layer)}: is now an Input layer; the board reads no data files")
         elif block is not None:
             edits.append(insertion(source, layer.entry, block_lines(block.fields)))
-    return Rewritten(source.edited(_joined(edits)).text, tuple(notes))
+    return Rewritten(source.edited(_joined(edits)), tuple(notes))
 
 
 def block_lines(fields: Iterable[tuple[str, FieldValue]]) -> Iterator[str]:

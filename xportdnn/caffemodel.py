@@ -47,13 +47,15 @@ class Blob:
         shape: dimensions; legacy blobs have four, or fewer after `Weights` fitted them to the layer.
         legacy: the file gave num/channels/height/width instead of a BlobShape.
         where: "file: layer name, blob index" for messages.
+        stored_in: the field of BlobProto that holds the values.
     """
 
     shape: Shape
     legacy: bool
     where: str
     segments: tuple[Segment, ...] = field(repr=False)
-    data: mmap.mmap | bytes = field(repr=False)
+    data: mmap.mmap | bytes | memoryview = field(repr=False)
+    stored_in: str = "data"
 
     @property
     def count(self) -> int:
@@ -79,11 +81,16 @@ class Blob:
 
 
 class LayerBlobs(NamedTuple):
-    """What a caffemodel says of one layer."""
+    """What a caffemodel says of one layer.
+
+    Attributes:
+        generation: 2 for an entry of `layer`; 1, or 0 for one that is wrapped, of `layers`.
+    """
 
     name: str
     type: str
     blobs: tuple[Blob, ...]
+    generation: int = 2
 
 
 @dataclass(frozen=True)
@@ -200,8 +207,8 @@ def _old_layer(data: mmap.mmap | bytes, start: int, end: int, path: str) -> Laye
     """A `layers` entry: V1, or the V0 layer that it wraps (field 1)."""
     for number, wire, inner, after in _fields(data, start, end):
         if number == 1 and wire == _BYTES:
-            return _layer(data, inner, after, path, name=1, kind=2, blobs=50)
-    return _layer(data, start, end, path, name=4, kind=5, blobs=6)
+            return _layer(data, inner, after, path, name=1, kind=2, blobs=50)._replace(generation=0)
+    return _layer(data, start, end, path, name=4, kind=5, blobs=6)._replace(generation=1)
 
 
 def _layer(data: mmap.mmap | bytes, start: int, end: int, path: str, *, name: int, kind: int, blobs: int) -> LayerBlobs:
@@ -247,11 +254,12 @@ def _blob(data: mmap.mmap | bytes, start: int, end: int, where: str) -> Blob:
     if raw and not raw_type:
         raise WeightsError(f"{where} holds integers (raw_data_type); export float, double or half precision values")
     # double_data wins over data where both are present (blob.cpp, FromProto)
-    segments = doubles or floats or [segment._replace(dtype=raw_type) for segment in raw]
+    segments = tuple(doubles or floats or [segment._replace(dtype=raw_type) for segment in raw])
+    stored_in = "double_data" if doubles else "data" if floats or not raw else "raw_data"
     if shape is None and legacy:
-        return Blob(tuple(legacy.get(number, 0) for number in (1, 2, 3, 4)), True, where, tuple(segments), data)
+        return Blob(tuple(legacy.get(number, 0) for number in (1, 2, 3, 4)), True, where, segments, data, stored_in)
     # a blob without axes, a single number, is stored with no shape at all (blob.cpp, ToProto)
-    return Blob(shape or (), False, where, tuple(segments), data)
+    return Blob(shape or (), False, where, segments, data, stored_in)
 
 
 def _collect(
@@ -290,7 +298,7 @@ def _values(segment: Segment) -> int:
     return segment.length // (size if segment.packed else size + 1)
 
 
-def _array(data: mmap.mmap | bytes, segment: Segment) -> NDArray[np.floating]:
+def _array(data: mmap.mmap | bytes | memoryview, segment: Segment) -> NDArray[np.floating]:
     if segment.packed:
         return np.frombuffer(data, segment.dtype, _values(segment), segment.start)
     message = blob_class()()

@@ -6,8 +6,10 @@ nor any grouping of them can change a threshold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
+from typing import NamedTuple, TypeVar
 
 from xportdnn import scales, statistics
 from xportdnn.engine import Program
@@ -20,6 +22,20 @@ from xportdnn.opening import Opened
 from xportdnn.statistics import Statistics
 from xportdnn.workers import Tick, crew
 
+T = TypeVar("T")
+
+
+class Seen(NamedTuple):
+    """What the forward showed.
+
+    Attributes:
+        statistics: of scale classes.
+        peaks: value -> the largest |x|, of the watched ones.
+    """
+
+    statistics: dict[Value, Statistics]
+    peaks: dict[Value, float]
+
 
 def stream(
     opened: Opened,
@@ -29,7 +45,8 @@ def stream(
     needed: frozenset[Value],
     tick: Tick = lambda: None,
     workers: int = 1,
-) -> dict[Value, Statistics]:
+    watched: Collection[Value] = (),
+) -> Seen:
     """The statistics of every needed scale class over all pictures.
 
     Args:
@@ -39,15 +56,16 @@ def stream(
         needed: the classes to observe.
         tick: called after every picture.
         workers: processes over which the pictures are dealt out.
+        watched: values of which only the largest |x| is wanted, whether they count or not.
 
     Raises:
         CalibrationError: a layer gave NaN or infinity.
     """
     roots = counted(opened.net, classes, needed)
-    program = Program(opened.net, weights, opened.shapes, opened.inputs, {*roots, *outputs(opened)})
+    program = Program(opened.net, weights, opened.shapes, opened.inputs, {*roots, *outputs(opened), *watched})
 
     def share(indices: Sequence[int]) -> Share:
-        return Share(opened.net, weights, program.twin(), pictures, indices, roots)
+        return Share(opened.net, weights, program.twin(), pictures, indices, roots, frozenset(watched))
 
     with crew(share, len(pictures), workers, tick) as shares:
         return reduce(_merged, shares.call(Share.observe))
@@ -69,8 +87,12 @@ def counted(net: Net, classes: Mapping[Value, Value], needed: frozenset[Value]) 
     }
 
 
-def _merged(first: Mapping[Value, Statistics], second: Mapping[Value, Statistics]) -> dict[Value, Statistics]:
-    both = {value: statistics.merge(first[value], second[value]) for value in first if value in second}
+def _merged(first: Seen, second: Seen) -> Seen:
+    return Seen(_joined(statistics.merge, first.statistics, second.statistics), _joined(max, first.peaks, second.peaks))
+
+
+def _joined(merge: Callable[[T, T], T], first: Mapping[Value, T], second: Mapping[Value, T]) -> dict[Value, T]:
+    both = {value: merge(first[value], second[value]) for value in first if value in second}
     return {**first, **second, **both}
 
 
@@ -85,34 +107,39 @@ class Share:
         pictures: Sequence[Mapping[Value, Array]],
         indices: Sequence[int],
         roots: Mapping[Value, Value],
+        watched: frozenset[Value],
     ) -> None:
         self.net, self.weights, self.program = net, weights, program
-        self.pictures, self.indices, self.roots = pictures, indices, roots
+        self.pictures, self.indices, self.roots, self.watched = pictures, indices, roots, watched
         self.position = indices[0]
         self.tick: Tick = lambda: None
 
-    def observe(self) -> dict[Value, Statistics]:
-        """The statistics of the needed classes over these pictures.
+    def observe(self) -> Seen:
+        """What these pictures show.
 
         Raises:
             CalibrationError: a layer gave NaN or infinity.
         """
         found: dict[Value, Statistics] = {}
+        peaks: dict[Value, float] = {}
         for index in self.indices:
             self.position = index
             feeds = self.pictures[index]
             for value, top in self.program.run(feeds):
                 if not top.size:
                     continue
-                if not is_finite(top):
+                least, greatest = float(top.min()), float(top.max())
+                if not math.isfinite(least + greatest):
                     self._name_the_first(feeds)
+                if value in self.watched:
+                    peaks[value] = max(peaks.get(value, 0.0), -least, greatest)
                 root = self.roots.get(value)
                 if root is None:  # an output behind the last calibrated layer, looked at for NaN only
                     continue
                 part = statistics.of(top)
                 found[root] = statistics.merge(found[root], part) if root in found else part
             self.tick()
-        return found
+        return Seen(found, peaks)
 
     def _name_the_first(self, feeds: Mapping[Value, Array]) -> None:
         """Run the picture again by the reference rules, which show every layer's tops."""
@@ -157,17 +184,3 @@ def check_weights(net: Net, layers: Iterable[Layer], weights: Mapping[int, Array
     ]
     if problems:
         raise CalibrationError("the weights cannot be used; train again or take another snapshot:", problems)
-
-
-def per_channel(layers: Iterable[Layer], weights: Mapping[int, Arrays]) -> dict[int, Array]:
-    """Layer index -> the largest |w| of every output channel, (num_output,) float32.
-
-    A channel_shared Normalize has one scale for all channels; it stays one value.
-    """
-    found = {}
-    for layer in layers:
-        kind, blobs = layer.kind, weights.get(layer.index, ())
-        if kind is not None and blobs and kind.channels is not None:
-            rows = kind.channels(layer.params, blobs[0])
-            found[layer.index] = np.maximum(rows.max(axis=1), -rows.min(axis=1))
-    return found

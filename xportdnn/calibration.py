@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xportdnn import calibrate, execute, plan, scales, sequential
-from xportdnn.choices import Mode, ScaleClasses
-from xportdnn.errors import CalibrationError
+from xportdnn import channels, plan, precision, settle
+from xportdnn.auto.search import Found, search
+from xportdnn.choices import Mode
+from xportdnn.guards import xilinx as guards
+from xportdnn.guards.convolutions import convolutions
+from xportdnn.guards.marks import Mark
 from xportdnn.journal import Journal
-from xportdnn.layers import Array
-from xportdnn.lazy import np
-from xportdnn.network import Net, Value, runnable
+from xportdnn.network import Layer, Net, Value
+from xportdnn.observation import Job, Observed, job, observe
 from xportdnn.opening import Opened
 from xportdnn.options import Options
 from xportdnn.pictures import CalibrationSet
-from xportdnn.plan import Thresholds
+from xportdnn.plan import NOTHING_SETTLED, Settled, Thresholds
 from xportdnn.sequential import Record
 from xportdnn.statistics import Statistics
-from xportdnn.thresholds import METHODS
-from xportdnn.workers import default_workers
 
 _SAFE = 1.0  # for a blob that holds only zeros: any positive threshold represents them
 _LEAST = 2.0**-126  # the smallest normal float32; less would be read back as zero or lose its digits
@@ -31,9 +31,11 @@ class Evidence:
 
     Attributes:
         classes: value -> scale class.
-        statistics: scale class -> what the streaming pass saw (streaming methods only).
+        statistics: scale class -> what the streaming pass saw (all methods but `xilinx`).
         records: what the rule said, layer by layer (`xilinx` only).
+        found: what the rule `auto` came to.
         thresholds: what was decided.
+        marks: what the guards did for it.
         constant: scale classes that held only zeros and got a safe threshold.
         dead: layer index -> number of output channels whose weights are all zero.
     """
@@ -42,95 +44,135 @@ class Evidence:
     classes: Mapping[Value, Value]
     statistics: Mapping[Value, Statistics]
     records: tuple[Record, ...]
+    found: Found | None
     thresholds: Thresholds
+    marks: tuple[Mark, ...]
     constant: tuple[Value, ...]
     dead: Mapping[int, int]
 
 
-def evidence(options: Options, opened: Opened, pictures: CalibrationSet, journal: Journal) -> Evidence:
+def evidence(
+    options: Options,
+    opened: Opened,
+    pictures: CalibrationSet,
+    journal: Journal,
+    settled: Settled = NOTHING_SETTLED,
+) -> Evidence:
     """Run the pictures through the network and decide every threshold.
+
+    Args:
+        settled: what single layers have whatever the pictures say.
 
     Raises:
         CalibrationError: NaN or infinity in the weights or the forward, or too many pictures for the memory.
     """
-    net = opened.net
-    layers = runnable(net, opened.inputs)
-    weights = execute.load(layers, opened.weights)
-    calibrate.check_weights(net, layers, weights)
-    fed = {value.writer for value in opened.inputs}
-    reached = [layer for layer in net.layers if layer.index in fed or layer in layers]
-    classes = scales.classes(reached, options.scale_classes)
-    needed = plan.needed(net, options.matrix, classes)
-    statistics: dict[Value, Statistics] = {}
-    records: tuple[Record, ...] = ()
-    bits = options.bitwidths.layer_out
-    workers = options.workers or default_workers()
-    if options.threshold_method == "xilinx":
-        _check_memory(opened, pictures)
-        searched = frozenset(value for value, root in classes.items() if root in needed)
-        with journal.progress("calibrating", len(layers)) as tick:
-            run = sequential.calibrate(net, weights, pictures, options.bitwidths, searched, tick, workers)
-        records = run.records
-        found = _by_class(net, run.thresholds, classes, options.scale_classes)
-    else:
-        with journal.progress("calibrating", len(pictures)) as tick:
-            statistics = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers)
-        found = {root: METHODS[options.threshold_method](seen, bits) for root, seen in statistics.items()}
-    constant = tuple(root for root, threshold in found.items() if threshold < _LEAST)
+    work = job(options, opened, pictures, settled, journal)
+    guarding = tuple(convolutions(work.net, work.layers)) if options.guarded else ()
+    seen = observe(work, [each.top for each in guarding])
+    rules, constant = _safe(work, seen)
+    params = _params(work)
+    th_params = {**params.thresholds, **settled.params}
+    found = _auto(work, seen, rules, constant, th_params) if options.rule == "auto" else None
+    thresholds = found.thresholds if found else rules[options.rule]
+    given = {root for root in thresholds if isinstance(settled.thresholds.get(root), float)}
+    raw = Thresholds(thresholds, th_params)
+    sites = guards.sites(guarding, work.weights, seen.peaks, work.classes, raw, options.bitwidths, settled)
+    guarded = guards.guarded(tuple(sites), thresholds, given)
+    return Evidence(
+        pictures,
+        work.classes,
+        seen.statistics,
+        seen.records,
+        found,
+        _spread(work.classes, guarded.thresholds, th_params),
+        guarded.marks,
+        constant,
+        params.dead,
+    )
+
+
+def _safe(work: Job, seen: Observed) -> tuple[dict[str, dict[Value, float]], tuple[Value, ...]]:
+    """Every rule's thresholds with the user's own among them and none of 0; and the classes that held only zeros."""
+    bits = work.options.bitwidths.layer_out
+    rules: dict[str, dict[Value, float]] = {}
+    constant: dict[Value, None] = {}
+    for rule, found in seen.thresholds.items():
+        thresholds = {**found, **settle.overridden(work.settled, found, seen.statistics, bits)}
+        zeros = [root for root, threshold in thresholds.items() if threshold < _LEAST]
+        rules[rule] = {**thresholds, **dict.fromkeys(zeros, _SAFE)}
+        constant.update(dict.fromkeys(zeros))
     if constant:
         names = ", ".join(root.blob for root in constant)
-        journal.warn(f"{len(constant)} blobs held only zeros for every picture and get the threshold {_SAFE}: {names}")
-    found |= dict.fromkeys(constant, _SAFE)
+        work.journal.warn(
+            f"{len(constant)} blobs held only zeros for every picture and get the threshold {_SAFE}: {names}"
+        )
+    return rules, tuple(constant)
+
+
+def _params(work: Job) -> channels.Params:
+    """The thresholds of the weights."""
+    options, settled, net = work.options, work.settled, work.net
+
+    def width(layer: Layer) -> int:
+        return settled.params_widths.get(layer.index, options.bitwidths.params)
+
     limited = [layer for layer, names in plan.quantized(net, options.matrix, Mode.XILINX) if "th_params" in names]
-    params, dead = _channels(opened, calibrate.per_channel(limited, weights), journal)
-    values = {value: found[root] for value, root in classes.items() if root in found}
-    return Evidence(pictures, classes, statistics, records, Thresholds(values, params), constant, dead)
-
-
-def _by_class(
-    net: Net, thresholds: Mapping[Value, float], classes: Mapping[Value, Value], how: ScaleClasses
-) -> dict[Value, float]:
-    """One threshold per class from the rule's one per value.
-
-    The board needs the largest, so that nothing that is stored is clipped harder than the rule wants; the original
-    kept the one that the last layer of the class wrote.
-    """
-    found: dict[Value, float] = {}
-    for value in sorted(thresholds, key=lambda value: value.writer):
-        root, threshold = classes[value], thresholds[value]
-        if how is ScaleClasses.ORIGINAL:
-            found[root] = threshold
-        elif not scales.folded(net, value):
-            found[root] = max(found.get(root, 0.0), threshold)
+    found = channels.params(limited, work.weights, options.params_method, width)
+    for index, count in found.dead.items():
+        total = len(found.thresholds[index])
+        work.journal.warn(f"{net.where(net.layers[index])}: {count} of {total} output channels have no weights")
     return found
 
 
-def _check_memory(opened: Opened, pictures: CalibrationSet) -> None:
-    each = sequential.peak_bytes(opened.net, opened.shapes, list(opened.inputs))
-    available = sequential.available_bytes()
-    if available is not None and each * len(pictures) > available:
-        fitting = max(available // each, 0)
-        fewer = f"--calibration_size {fitting} or " if fitting else ""
-        raise CalibrationError(
-            f"the rule 'xilinx' keeps all pictures in memory: {len(pictures)} need about "
-            f"{each * len(pictures) / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free, enough for {fitting}. "
-            f"Use {fewer}another --threshold_method, whose memory does not grow"
+def _auto(
+    work: Job,
+    seen: Observed,
+    rules: Mapping[str, Mapping[Value, float]],
+    constant: tuple[Value, ...],
+    params: Mapping[int, tuple[float, ...]],
+) -> Found:
+    options, net, first = work.options, work.net, next(iter(rules.values()))
+    blocks, _ = plan.xilinx(
+        net,
+        options.bitwidths,
+        _spread(work.classes, first, params),
+        options.matrix,
+        options.scale_classes,
+        work.settled,
+    )
+    formats = {block.layer.index: precision.of_fields(block.fields) for block in blocks}
+    fixed = {*constant, *(root for root in first if root in work.settled.thresholds)}
+    with work.journal.progress("searching", len(first)) as tick:
+        found = search(
+            work.opened,
+            work.weights,
+            work.pictures,
+            work.classes,
+            formats,
+            {name: {root: each.get(root, first[root]) for root in first} for name, each in rules.items()},
+            {root: statistics.peak for root, statistics in seen.statistics.items() if root not in fixed},
+            tick,
+            work.workers,
         )
+    _tell(net, found, work.journal)
+    return found
 
 
-def _channels(
-    opened: Opened, peaks: Mapping[int, Array], journal: Journal
-) -> tuple[dict[int, tuple[float, ...]], dict[int, int]]:
-    """One positive threshold per output channel, and how many channels had no weight but zero."""
-    params: dict[int, tuple[float, ...]] = {}
-    dead: dict[int, int] = {}
-    for index, channels in peaks.items():
-        zero = channels < _LEAST
-        if zero.any():
-            layer = opened.net.layers[index]
-            dead[index] = int(zero.sum())
-            journal.warn(f"{opened.net.where(layer)}: {dead[index]} of {channels.size} output channels have no weights")
-        # a dead channel takes the layer's largest threshold, so that its scale is no stranger among its neighbours
-        safe = np.where(zero, channels.max() if not zero.all() else np.float32(_SAFE), channels)
-        params[index] = tuple(float(threshold) for threshold in safe)
-    return params, dead
+def _spread(
+    classes: Mapping[Value, Value], found: Mapping[Value, float], params: Mapping[int, tuple[float, ...]]
+) -> Thresholds:
+    """The thresholds of classes as those of all their values."""
+    return Thresholds({value: found[root] for value, root in classes.items() if root in found}, params)
+
+
+def _tell(net: Net, found: Found, journal: Journal) -> None:
+    for move in found.moves:
+        journal.detail(
+            f"auto: {net.layers[move.root.writer].name} ('{move.root.blob}'): {move.before:.6g} -> {move.after:.6g}; "
+            f"it stood for {100 * move.share:.0f} % of the outputs' noise, {move.gain_db:+.1f} dB"
+        )
+    journal.info(
+        f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; signal "
+        f"to noise of the outputs {found.before_db:.1f} -> {found.after_db:.1f} dB, by {found.pictures} pictures of which "
+        "every other one was held back from choosing"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, Union
 
 
 class Mode(str, Enum):
@@ -50,7 +50,12 @@ class Triple(NamedTuple):
     layer_out: int
 
 
-THRESHOLD_METHODS = ("xilinx", "mse", "kl", "percentile", "max")
+Fraction: TypeAlias = Union[Triple, Literal["auto"]]
+"""The fractional lengths of all layers, or that they are to be found from pictures."""
+
+THRESHOLD_METHODS = ("xilinx", "mse", "kl", "percentile", "max", "auto")
+PARAMS_METHODS = ("max", "mse")
+FL_METHODS = ("mse", "overflow", "ristretto")
 BOARD_WIDTHS = (6, 8)
 DEFAULT_WIDTHS = Triple(6, 6, 6)
 DEFAULT_FRACTION = Triple(2, 5, 2)

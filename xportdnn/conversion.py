@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from xportdnn import plan
+from xportdnn import overrides, plan
 from xportdnn.blocks import Rewritten, rewrite
 from xportdnn.choices import BOARD_WIDTHS, Mode
+from xportdnn.guards import dynamic_fixed
+from xportdnn.guards.marks import Mark, tell
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import DEFAULT_DIMS, Options
-from xportdnn.plan import Block
+from xportdnn.overrides import NOTHING_ASKED, Asked
+from xportdnn.plan import Block, Settled
+from xportdnn.prototxt import Source
+from xportdnn.settle import settle
 
 if TYPE_CHECKING:
+    from xportdnn.caffemodel import Caffemodel
     from xportdnn.calibration import Evidence
+    from xportdnn.check import Finding
+    from xportdnn.pictures import CalibrationSet
+    from xportdnn.qformats import Formats
 
 
 @dataclass(frozen=True)
@@ -25,18 +35,44 @@ class Conversion:
     """A finished conversion.
 
     Attributes:
-        text: the quantized prototxt.
+        source: the quantized prototxt; its lines are those of the user's file.
         blocks: what it holds, as values.
         missing: layers that should have a block but could not be calibrated.
         evidence: None in DynamicFixed mode.
+        formats: only where pictures decided in DynamicFixed mode.
+        asked: what was asked for single layers.
+        marks: what the guards did or found.
+        folded: the weights that belong to the text where the network was folded, else the user's own do.
+        foreseen: those of `findings` that were said before the calibration.
     """
 
     options: Options
     opened: Opened
-    text: str
+    source: Source
     blocks: tuple[Block, ...]
     missing: tuple[Layer, ...]
     evidence: Evidence | None
+    asked: Asked = NOTHING_ASKED
+    marks: tuple[Mark, ...] = ()
+    folded: Caffemodel | None = None
+    foreseen: tuple[Finding, ...] = ()
+    formats: Formats | None = None
+
+    @property
+    def text(self) -> str:
+        return self.source.text
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What breaks a rule of the board in the text.
+
+        It is looked for when somebody asks, because that takes longer than the rest of a DynamicFixed conversion.
+        """
+        from xportdnn import caffemodel
+        from xportdnn.check.written import findings
+
+        model = self.folded or caffemodel.read(self.options.weights)
+        return findings(self.source, self.opened, model, self.options.quant_type)
 
 
 def convert(options: Options, journal: Journal | None = None) -> Conversion:
@@ -47,14 +83,15 @@ def convert(options: Options, journal: Journal | None = None) -> Conversion:
     """
     journal = journal or Journal()
     _warn_of_widths(options, journal)
+    asked = overrides.asked(options)
     net = open_net(options.deploy_model, journal)
     if options.quant_type is Mode.DYNAMIC_FIXED:
-        return _dynamic_fixed(options, net, journal)
-    return _xilinx(options, net, journal)
+        found = _automatic if options.calibrated else _dynamic_fixed
+        return found(options, net, asked, journal)
+    return _xilinx(options, net, asked, journal)
 
 
-def _dynamic_fixed(options: Options, net: Net, journal: Journal) -> Conversion:
-    net, model = open_weights(net, options.weights, journal)
+def _dynamic_fixed(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
     known = _known_inputs(net, options)
     written = _written_inputs(net, known, options)
     for value in net.inputs:
@@ -63,43 +100,112 @@ def _dynamic_fixed(options: Options, net: Net, journal: Journal) -> Conversion:
                 f"input '{value.blob}' has no shape in {net.source.name}; {'x'.join(map(str, written[value]))} is "
                 "written, and the weights are not checked against the layers; --dims C,H,W gives it one"
             )
-    opened = complete(net, model, known, journal, options.strict)
-    blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix)
+    opened, folded = _opened(options, net, known, None, journal)
+    net = opened.net
+    settled = settle(asked, opened, options, journal)
+    blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix, settled)
+    rewritten = rewrite(net, blocks, _written_inputs(net, _known_inputs(net, options), options))
+    marks = tuple(dynamic_fixed.marks(net, blocks, opened.weights)) if options.guarded else ()
+    done = _finished(options, opened, asked, rewritten, blocks, (), None, marks, journal)
+    return replace(done, folded=folded)
+
+
+def _automatic(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
+    from xportdnn import qformats
+
+    pictures, opened, folded, written = _with_pictures(options, net, journal)
+    net = opened.net
+    settled = settle(asked, opened, options, journal)
+    found = qformats.formats(options, opened, pictures, journal, settled)
+    qformats.tell(found, journal)
+    blocks, missing = plan.automatic(net, options.bitwidths, found.fractions, options.matrix, settled)
     rewritten = rewrite(net, blocks, written)
-    return _finished(options, opened, rewritten, blocks, (), None, journal)
+    left = tuple(dynamic_fixed.marks(net, blocks, opened.weights)) if options.guarded else ()
+    done = _finished(options, opened, asked, rewritten, blocks, missing, None, (*found.marks, *left), journal)
+    return replace(done, folded=folded, formats=found)
 
 
-def _xilinx(options: Options, net: Net, journal: Journal) -> Conversion:
-    # pictures and arrays: what DynamicFixed conversions need not load
+def _xilinx(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
+    # arrays: what DynamicFixed conversions need not load
     from xportdnn.calibration import evidence
+
+    pictures, opened, folded, written = _with_pictures(options, net, journal)
+    net = opened.net
+    settled = settle(asked, opened, options, journal)
+    foreseen = _foreseen(options, opened, settled, written, journal)
+    found = evidence(options, opened, pictures, journal, settled)
+    blocks, missing = plan.xilinx(
+        net, options.bitwidths, found.thresholds, options.matrix, options.scale_classes, settled
+    )
+    rewritten = rewrite(net, blocks, written)
+    done = _finished(options, opened, asked, rewritten, blocks, missing, found, found.marks, journal)
+    return replace(done, folded=folded, foreseen=foreseen)
+
+
+def _with_pictures(
+    options: Options, net: Net, journal: Journal
+) -> tuple[CalibrationSet, Opened, Caffemodel | None, dict[Value, Shape]]:
+    """The pictures, what `_opened` gives for them, and the input shape to write."""
     from xportdnn.pictures import calibration_set
 
     pictures, shape = calibration_set(options, net, journal)
+    opened, folded = _opened(options, net, {pictures.target: shape}, pictures, journal)
+    (target,) = opened.inputs
+    return replace(pictures, target=target), opened, folded, {target: opened.net.declared.get(target, shape)}
+
+
+def _foreseen(
+    options: Options, opened: Opened, settled: Settled, inputs: Mapping[Value, Shape], journal: Journal
+) -> tuple[Finding, ...]:
+    """What the board cannot do whatever the thresholds are, said before they are looked for."""
+    from xportdnn.check import written
+
+    blocks, _ = plan.xilinx(
+        opened.net, options.bitwidths, written.thresholds_of_one(opened), options.matrix, options.scale_classes, settled
+    )
+    found = written.findings(rewrite(opened.net, blocks, inputs).source, opened, None, Mode.XILINX)
+    written.tell(found, journal)
+    return found
+
+
+def _opened(
+    options: Options, net: Net, inputs: Mapping[Value, Shape], pictures: CalibrationSet | None, journal: Journal
+) -> tuple[Opened, Caffemodel | None]:
+    """The network with its weights; if it is folded, that one, proven on the first picture, and its caffemodel."""
     net, model = open_weights(net, options.weights, journal)
-    opened = complete(net, model, {pictures.target: shape}, journal, options.strict)
-    found = evidence(options, opened, pictures, journal)
-    blocks, missing = plan.xilinx(net, options.bitwidths, found.thresholds, options.matrix, options.scale_classes)
-    rewritten = rewrite(net, blocks, {pictures.target: net.declared.get(pictures.target, shape)})
-    return _finished(options, opened, rewritten, blocks, missing, found, journal)
+    if not options.fold:
+        return complete(net, model, inputs, journal, options.strict), None
+    from xportdnn.folding.command import fold_proven, input_shapes
+    from xportdnn.folding.proof import Evidence
+
+    evidence = None
+    if pictures is not None:
+        evidence = Evidence("the first picture", [{pictures.target.blob: pictures[0][pictures.target]}])
+    shapes = inputs if pictures is not None else input_shapes(net, options.dims)
+    folded = fold_proven(net, model, shapes, evidence, journal, options.strict)
+    return folded.opened, folded.model
 
 
 def _finished(
     options: Options,
     opened: Opened,
+    asked: Asked,
     rewritten: Rewritten,
     blocks: tuple[Block, ...],
     missing: tuple[Layer, ...],
     evidence: Evidence | None,
+    marks: tuple[Mark, ...],
     journal: Journal,
 ) -> Conversion:
     for note in rewritten.notes:
         journal.info(note)
+    tell(marks, journal)
     for block in blocks:
         journal.detail(_summary(block))
     if missing:
         names = ", ".join(layer.name for layer in missing)
         journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")
-    return Conversion(options, opened, rewritten.text, blocks, missing, evidence)
+    return Conversion(options, opened, rewritten.source, blocks, missing, evidence, asked, marks)
 
 
 def _summary(block: Block) -> str:
@@ -118,7 +224,7 @@ def _warn_of_widths(options: Options, journal: Journal) -> None:
     odd = sorted({bits for bits in options.bitwidths if bits not in BOARD_WIDTHS})
     if odd:
         journal.warn(f"--bitwidths: the board takes only 6 and 8 bits, not {', '.join(map(str, odd))}")
-    if options.quant_type is Mode.XILINX and layer_in != layer_out:
+    if options.calibrated and layer_in != layer_out:
         journal.warn(
             f"--bitwidths: a blob has one width, so the third number, {layer_out}, is used for all of them and the "
             f"first, {layer_in}, is not"

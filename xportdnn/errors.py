@@ -9,6 +9,7 @@
         ├── WeightsError    a caffemodel that is broken or belongs elsewhere
         ├── ImageError      no usable calibration image
         ├── CalibrationError  numbers that cannot become thresholds
+        ├── FoldingError    a folded network that does not compute the same
         └── OutputError     a file that cannot be written
 
 A message names the file, line or layer, the value found, and what to do about it. Problems of one kind are
@@ -66,6 +67,10 @@ class ImageError(InputError):
 
 class CalibrationError(InputError):
     """The forward gave values from which no threshold can be made (NaN, infinity), or does not fit in memory."""
+
+
+class FoldingError(InputError):
+    """The folded network could not be shown to compute what the original does."""
 
 
 class OutputError(InputError):

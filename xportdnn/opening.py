@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xportdnn import caffemodel, prototxt
+from xportdnn import caffemodel, codefile, prototxt
 from xportdnn.build import build
 from xportdnn.caffemodel import Caffemodel
 from xportdnn.errors import NetworkError
@@ -58,16 +58,31 @@ def open_net(path: str | Path, journal: Journal) -> Net:
 def open_weights(net: Net, path: str | Path | None, journal: Journal) -> tuple[Net, Caffemodel]:
     """A network's caffemodel, and the network with the fields that the weights show to be missing.
 
+    Args:
+        path: a caffemodel, or quantized weights as `xportdnn export --npz` writes them.
+
     Raises:
         WeightsError: the file is no caffemodel.
     """
     if path is None:
         return net, Caffemodel("", ())
-    model = caffemodel.read(path)
+    model = _model(net, path, journal)
     mended = mend(net, model)
     for note in mended.notes:
         journal.warn(note)
     return mended.net, model
+
+
+def _model(net: Net, path: str | Path, journal: Journal) -> Caffemodel:
+    if not codefile.is_codefile(path):
+        return caffemodel.read(path)
+    model = codefile.read(path)
+    if model.made_for != codefile.digest(prototxt.to_bytes(net.source.on_disk.text)):
+        journal.warn(
+            f"{path}: was exported with another prototxt than {net.source.name}; export it again if that has other "
+            "formats now"
+        )
+    return model
 
 
 def complete(net: Net, model: Caffemodel, inputs: Mapping[Value, Shape], journal: Journal, strict: bool) -> Opened:

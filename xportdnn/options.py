@@ -10,7 +10,10 @@ from xportdnn.choices import (
     BOARD_WIDTHS,
     DEFAULT_FRACTION,
     DEFAULT_WIDTHS,
+    FL_METHODS,
+    PARAMS_METHODS,
     THRESHOLD_METHODS,
+    Fraction,
     Matrix,
     Mode,
     ScaleClasses,
@@ -36,7 +39,8 @@ class Options:
     weights: str
     quant_type: Mode = Mode.XILINX
     bitwidths: Triple = DEFAULT_WIDTHS
-    fl_bitwidths: Triple | None = None
+    fl_bitwidths: Fraction | None = None
+    fl_method: str = "mse"
     calibration_directory: str | None = None
     calibration_size: int = 8
     calibration_seed: int | None = None
@@ -47,9 +51,14 @@ class Options:
     raw_scale: float = 255.0
     mean_value: str | None = None
     input_scale: float = 1.0
-    threshold_method: str = "xilinx"
+    threshold_method: str | None = None
+    params_method: str = "max"
+    overrides: str | None = None
+    skip_layers: tuple[str, ...] = ()
     scale_classes: ScaleClasses = ScaleClasses.BOARD
+    guards: bool | None = None
     matrix: Matrix = Matrix.GUIDE
+    fold: bool = False
     workers: int | None = None
     strict: bool = False
     force: bool = False
@@ -76,8 +85,15 @@ class Options:
         for name, value in (("raw_scale", self.raw_scale), ("input_scale", self.input_scale)):
             if not math.isfinite(value):
                 yield f"--{name} must be a finite number, it is {value}"
-        if self.threshold_method not in THRESHOLD_METHODS:
+        if "" in self.skip_layers:
+            yield f"--skip_layers {','.join(self.skip_layers)}: there is an empty name; separate names by one comma"
+        if self.params_method not in PARAMS_METHODS:
+            yield f"--params_method is one of {', '.join(PARAMS_METHODS)}, not '{self.params_method}'"
+        if self.threshold_method is not None and self.threshold_method not in THRESHOLD_METHODS:
             yield f"--threshold_method is one of {', '.join(THRESHOLD_METHODS)}, not '{self.threshold_method}'"
+
+        if self.fl_method not in FL_METHODS:
+            yield f"--fl_method is one of {', '.join(FL_METHODS)}, not '{self.fl_method}'"
 
     def _mode_problems(self) -> Iterator[str]:
         if self.quant_type is Mode.XILINX:
@@ -85,13 +101,32 @@ class Options:
                 yield "--quant_type Xilinx needs calibration images: give --calibration_directory DIR"
             if self.fl_bitwidths is not None:
                 yield "--fl_bitwidths belongs to --quant_type DynamicFixed; Xilinx mode finds thresholds by itself"
-            if self.calibration_seed is not None and self.calibration_indices is not None:
-                yield "--calibration_seed and --calibration_indices exclude each other; give one"
+        elif self.calibrated and self.calibration_directory is None:
+            yield "--fl_bitwidths auto needs calibration images: give --calibration_directory DIR"
+        if self.calibrated and self.calibration_seed is not None and self.calibration_indices is not None:
+            yield "--calibration_seed and --calibration_indices exclude each other; give one"
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether pictures decide."""
+        return self.quant_type is Mode.XILINX or self.fl_bitwidths == "auto"
+
+    @property
+    def rule(self) -> str:
+        """The threshold method: the best of docs/accuracy.md for the width, unless the user chose one."""
+        if self.threshold_method is not None:
+            return self.threshold_method
+        return "auto" if self.bitwidths.layer_out < 8 and self.scale_classes is ScaleClasses.BOARD else "xilinx"
 
     @property
     def fraction(self) -> Triple:
-        """The fractional lengths of DynamicFixed mode."""
-        return self.fl_bitwidths or DEFAULT_FRACTION
+        """The fractional lengths of DynamicFixed mode, where pictures do not decide."""
+        return self.fl_bitwidths if isinstance(self.fl_bitwidths, Triple) else DEFAULT_FRACTION
+
+    @property
+    def guarded(self) -> bool:
+        """Whether thresholds are held to what the board can do; the original knew no guards."""
+        return self.guards if self.guards is not None else self.scale_classes is ScaleClasses.BOARD
 
 
 def _joined(numbers: Iterable[int]) -> str:

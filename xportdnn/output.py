@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from xportdnn.errors import OutputError, UsageError
@@ -44,26 +44,52 @@ def write(path: str, data: bytes) -> None:
     Raises:
         OutputError: the disk is full or the folder has become unwritable; the old file is still whole.
     """
-    if path == STDOUT:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    target = _behind(path)
-    temporary: Path | None = None
+    write_all({path: (data,)})
+
+
+def write_all(files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
+    """Write several files, each given as pieces: all of them beside their places before the first is renamed.
+
+    Raises:
+        OutputError: the disk is full or a folder has become unwritable. The old files are still whole; only where a
+            rename itself fails may those before it be new.
+    """
+    waiting: list[tuple[str, Path, Path]] = []  # name, temporary file, its place
+    path = STDOUT
     try:
-        if _is_device(target):
-            target.write_bytes(data)
-            return
-        handle, temporary = _beside(target)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        temporary.replace(target)
-        temporary = None
+        for path, data in files.items():
+            if path != STDOUT and not _is_device(_behind(path)):
+                waiting.append((path, *_written_beside(_behind(path), data)))
+        for path, data in files.items():
+            if path == STDOUT:
+                sys.stdout.buffer.writelines(data)
+                sys.stdout.buffer.flush()
+            elif _is_device(_behind(path)):
+                with _behind(path).open("wb") as device:
+                    device.writelines(data)
+        while waiting:
+            path, temporary, target = waiting[0]
+            temporary.replace(target)
+            waiting.pop(0)
+    except BrokenPipeError:  # whoever read our output has enough: no failure of ours
+        raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
-        if temporary is not None:
+        for _, temporary, _ in waiting:
             temporary.unlink(missing_ok=True)
+
+
+def _written_beside(target: Path, data: Iterable[bytes | memoryview]) -> tuple[Path, Path]:
+    """The temporary file that holds the data, and its place; on an error there is none."""
+    handle, temporary = _beside(target)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(data)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary, target
 
 
 def _beside(target: Path) -> tuple[int, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,11 @@ class Precision:
 
 _NUMBERS = Precision.__dataclass_fields__.keys() - {"quant_type"}
 _ACTIVATIONS = {name for name in _NUMBERS if name.endswith(("_layer_in", "_layer_out"))}
+
+
+def of_fields(fields: Iterable[tuple[str, Any]]) -> Precision:
+    """The block of the fields that the conversion writes."""
+    return Precision(**dict(fields))
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ class Source:
     stretches: tuple[tuple[int, int], ...] = ()
     parent: Source | None = field(default=None, repr=False)
 
+    @property
+    def on_disk(self) -> Source:
+        """The text before all edits."""
+        return self if self.parent is None else self.parent.on_disk
+
     @cached_property
     def _newlines(self) -> list[int]:
         return [match.start() for match in re.finditer("\n", self.text)]
@@ -147,11 +152,20 @@ def read(path: str | Path) -> Source:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
+    return decoded(str(path), data)
+
+
+def decoded(name: str, data: bytes) -> Source:
+    """The text of bytes that come from anywhere.
+
+    Raises:
+        PrototxtError: they are binary.
+    """
     if b"\0" in data[:4096]:
         raise PrototxtError(
-            f"{path}: this is a binary file, not a prototxt; were --deploy_model and --weights swapped?"
+            f"{name}: this is a binary file, not a prototxt; were --deploy_model and --weights swapped?"
         )
-    return Source(str(path), data.decode("utf-8", "surrogateescape"))
+    return Source(name, data.decode("utf-8", "surrogateescape"))
 
 
 def to_bytes(text: str) -> bytes:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from xportdnn.calibration import Evidence
+from xportdnn.check.report import plain
 from xportdnn.conversion import Conversion
+from xportdnn.guards.marks import Mark
 from xportdnn.journal import Remark
 from xportdnn.network import Net, Value
+from xportdnn.pictures import CalibrationSet
+from xportdnn.qformats import Formats, Row
 from xportdnn.version import __version__
 
 
@@ -21,15 +26,18 @@ def as_json(conversion: Conversion, remarks: Sequence[Remark]) -> bytes:
 
 def report(conversion: Conversion, remarks: Sequence[Remark]) -> dict[str, Any]:
     """The same as plain values."""
-    net, found = conversion.opened.net, conversion.evidence
+    net, found, formats = conversion.opened.net, conversion.evidence, conversion.formats
+    pictures = next((each.pictures for each in (found, formats) if each is not None), None)
     return {
         "xportdnn": __version__,
         "options": _options(conversion),
         "network": net.source.name,
         "inputs": {value.blob: list(shape) for value, shape in conversion.opened.inputs.items()},
-        "calibration": _calibration(found) if found else None,
+        "calibration": _calibration(pictures) if pictures else None,
         "layers": list(_layers(conversion)),
-        "blobs": list(_blobs(net, found)) if found else [],
+        "blobs": [*(_blobs(net, found) if found else ()), *(_formats(net, formats) if formats else ())],
+        "guards": [_guard(mark) for mark in conversion.marks],
+        "findings": plain(conversion.findings),
         "left_out": [layer._asdict() for layer in net.left_out],
         "not_calibrated": [layer.name for layer in conversion.missing],
         "remarks": [{"level": remark.level.name.lower(), "text": remark.text} for remark in remarks],
@@ -38,11 +46,12 @@ def report(conversion: Conversion, remarks: Sequence[Remark]) -> dict[str, Any]:
 
 def _options(conversion: Conversion) -> dict[str, Any]:
     values = {name: getattr(conversion.options, name) for name in conversion.options.__dataclass_fields__}
+    values["threshold_method"] = conversion.options.rule
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def _calibration(found: Evidence) -> dict[str, Any]:
-    steps, choice = found.pictures.preprocessing, found.pictures.choice
+def _calibration(pictures: CalibrationSet) -> dict[str, Any]:
+    steps, choice = pictures.preprocessing, pictures.choice
     return {
         "formula": steps.formula(),
         "pictures": [
@@ -69,6 +78,8 @@ def _layers(conversion: Conversion) -> Iterator[dict[str, Any]]:
             "tops": [value.blob for value in layer.tops],
             "precision_param": blocks.get(layer.index),
         }
+        if override := conversion.asked.of(layer.name):
+            entry["overridden"] = override
         if record := records.get(layer.index):
             entry["rule"] = {"th_layer_in": record.th_in, "th_layer_out": record.th_out}
             if record.found:
@@ -82,6 +93,8 @@ def _layers(conversion: Conversion) -> Iterator[dict[str, Any]]:
             entry["not_run"] = reasons[layer.index]
         if found and layer.index in found.dead:
             entry["dead_channels"] = found.dead[layer.index]
+        if conversion.formats and layer.index in conversion.formats.params:
+            entry["parameters"] = {row.what: _row(row) for row in conversion.formats.params[layer.index]}
         yield entry
 
 
@@ -98,6 +111,37 @@ def _blobs(net: Net, found: Evidence) -> Iterator[dict[str, Any]]:
         if seen := found.statistics.get(root):
             entry |= {"class_minimum": seen.minimum, "class_maximum": seen.maximum, "class_count": seen.count}
         yield entry
+
+
+def _formats(net: Net, found: Formats) -> Iterator[dict[str, Any]]:
+    """Every version of a blob with its scale class and the format of the class."""
+    for value, root in found.classes.items():
+        if row := found.values.get(root):
+            place = {
+                "blob": value.blob,
+                "written_by": _writer(net, value),
+                "scale_class": f"{root.blob} ({_writer(net, root)})",
+            }
+            yield place | _row(row)
+
+
+def _row(row: Row) -> dict[str, Any]:
+    """A format, what it is for and what it leaves of it; no ratio where there is no error."""
+    saturated, sqnr_db = row.quality
+    return {
+        "bits": row.bits,
+        "fl": row.fl,
+        "minimum": row.minimum,
+        "maximum": row.maximum,
+        "saturated": saturated,
+        "sqnr_db": sqnr_db if math.isfinite(sqnr_db) else None,
+    }
+
+
+def _guard(mark: Mark) -> dict[str, Any]:
+    """`was` and `fits` are thresholds where the guard changed them, else what `Guard` says of the kind."""
+    layers = [layer.name for layer in mark.layers]
+    return {"guard": mark.guard.value, "layers": layers, "was": mark.was, "fits": mark.fits}
 
 
 def _writer(net: Net, value: Value) -> str:

@@ -47,6 +47,22 @@ def classes(layers: Iterable[Layer], how: ScaleClasses) -> dict[Value, Value]:
     return {value: find(value) for value in parents}
 
 
+def fraction_classes(layers: Iterable[Layer]) -> dict[Value, Value]:
+    """The same for fractional lengths of DynamicFixed mode, which end at AVE pooling.
+
+    It shifts from fl_layer_in to fl_layer_out (CHaiDNN xi_dnn_conv_utils.hpp, loadsf_avg_pool).
+    """
+    layers = list(layers)
+    tied = [layer for layer in layers if not averages(layer)]
+    alone = {value: value for layer in layers for value in (*layer.bottoms, *layer.tops)}
+    return alone | classes(tied, ScaleClasses.BOARD)
+
+
+def averages(layer: Layer) -> bool:
+    """Whether the layer is AVE pooling."""
+    return layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE"
+
+
 def _tied(layer: Layer, how: ScaleClasses) -> Iterator[Value]:
     if layer.kind is None or layer.kind.ties == "none":
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +24,7 @@ from xportdnn.execute import Step
 from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
+from xportdnn.plan import NOTHING_SETTLED, Settled
 from xportdnn.workers import Crew, Tick, crew
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ class Record(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """All records in order, and the threshold that every value ended up with."""
+    """All records in order, the threshold that every value ended up with, and the largest |x| of the watched ones."""
 
     records: tuple[Record, ...]
     thresholds: Mapping[Value, float]
+    peaks: Mapping[Value, float]
 
 
 def calibrate(
@@ -54,6 +56,8 @@ def calibrate(
     searched: frozenset[Value],
     tick: Tick = lambda: None,
     workers: int = 1,
+    settled: Settled = NOTHING_SETTLED,
+    watched: Collection[Value] = (),
 ) -> Outcome:
     """The thresholds of every layer in order.
 
@@ -62,6 +66,8 @@ def calibrate(
         searched: values for which a threshold is wanted.
         tick: called after every layer.
         workers: processes over which the pictures are dealt out.
+        settled: formats that need no search, and layers that stay float; later layers see what becomes of them.
+        watched: values whose largest |x| is wanted.
 
     Raises:
         CalibrationError: a layer gave NaN or infinity.
@@ -69,23 +75,31 @@ def calibrate(
     fed = sorted(pictures[0])
 
     def share(indices: Sequence[int]) -> Share:
-        return Share(net, weights, [pictures[index] for index in indices], indices, bits)
+        return Share(net, weights, [pictures[index] for index in indices], indices, bits, settled)
 
     with crew(share, len(pictures), workers, lambda: None) as shares:
-        rule = _Rule(shares, bits.layer_out, searched)
+        rule = _Rule(shares, bits.layer_out, searched, settled, frozenset(watched))
         records = [rule.input(net.layers[value.writer], value) for value in fed]
         for layer in runnable(net, fed):
             records.append(rule.layer(layer))
             tick()
-    return Outcome(tuple(records), rule.thresholds)
+    return Outcome(tuple(records), rule.thresholds, rule.peaks)
 
 
 class _Rule:
     """The rule itself: what is quantized with which threshold, layer by layer, on all shares of the pictures."""
 
-    def __init__(self, shares: Crew[Share], bits: int, searched: frozenset[Value]) -> None:
-        self.shares, self.bits, self.searched = shares, bits, searched
+    def __init__(
+        self,
+        shares: Crew[Share],
+        bits: int,
+        searched: frozenset[Value],
+        settled: Settled,
+        watched: frozenset[Value],
+    ) -> None:
+        self.shares, self.bits, self.searched, self.settled, self.watched = shares, bits, searched, settled, watched
         self.thresholds: dict[Value, float] = {}
+        self.peaks: dict[Value, float] = {}
 
     def input(self, layer: Layer, value: Value) -> Record:
         found = self._search(value)
@@ -95,13 +109,15 @@ class _Rule:
         assert layer.kind is not None
         th_in = self.thresholds.get(layer.bottoms[0]) if layer.bottoms else None
         passed: float | None = None
+        is_quantized = layer.index not in self.settled.floats
         if layer.kind.name in ("Convolution", "Deconvolution"):
-            self._quantize(layer.bottoms[0], th_in)
+            if is_quantized:
+                self._quantize(layer.bottoms[0], th_in)
         elif layer.kind.name == "Eltwise":
             inputs = {value: self.thresholds.get(value) for value in layer.bottoms}
             th_in = passed = max((threshold for threshold in inputs.values() if threshold is not None), default=None)
             for value, own in inputs.items():
-                if not self.shares.call(Share.is_quantized, value)[0]:
+                if is_quantized and not self.shares.call(Share.is_quantized, value)[0]:
                     self._quantize(value, own)
                     self._quantize(value, th_in)
         elif layer.kind.name == "Pooling" or (scales.copied(layer) and layer.kind.name != "Concat"):
@@ -109,26 +125,36 @@ class _Rule:
         self.shares.call(Share.forward, layer.index)
         found = None
         for value in layer.tops:
-            if passed is not None:
+            if passed is not None and value not in self.settled.thresholds:
                 self.thresholds[value] = passed
             else:
                 found = found or self._search(value)
+            if value in self.watched:
+                self.peaks[value] = found.max_abs if found else float(self._extent(value).peak)
         self.shares.call(Share.release, layer.index)
         return Record(layer, th_in, self.thresholds.get(layer.tops[0]) if layer.tops else None, found)
 
     def _search(self, value: Value) -> klj.Found | None:
         if value not in self.searched:
             return None
-        seen = klj.joined(self.shares.call(Share.extent, value))
-        bins = klj.bins_to_search(seen, self.bits)
+        given = self.settled.thresholds.get(value)
+        if isinstance(given, float):
+            self.thresholds[value] = given
+            return None
+        bits = self.settled.widths.get(value, self.bits)
+        seen = self._extent(value)
+        bins = klj.bins_to_search(seen, bits)
         parts = [] if bins is None else self.shares.call(Share.histogram, value, bins, float(seen.peak))
-        found = klj.search(seen, np.sum(parts, axis=0) if parts else None, self.bits)
+        found = klj.search(seen, np.sum(parts, axis=0) if parts else None, bits)
         self.thresholds[value] = found.threshold
         return found
 
+    def _extent(self, value: Value) -> klj.Extent:
+        return klj.joined(self.shares.call(Share.extent, value))
+
     def _quantize(self, value: Value, threshold: float | None) -> None:
         if threshold is not None:
-            self.shares.call(Share.quantize, value, threshold)
+            self.shares.call(Share.quantize, value, threshold, self.settled.widths.get(value, self.bits))
 
 
 @dataclass
@@ -155,8 +181,9 @@ class Share:
         pictures: Sequence[Mapping[Value, Array]],
         indices: Sequence[int],
         bits: Triple,
+        settled: Settled,
     ) -> None:
-        self.net, self.weights, self.indices, self.bits = net, weights, indices, bits
+        self.net, self.weights, self.indices, self.bits, self.settled = net, weights, indices, bits, settled
         self.position = indices[0]
         self.tick: Tick = lambda: None
         self.pending = Counter(value for layer in runnable(net, pictures[0]) for value in set(layer.bottoms))
@@ -176,11 +203,11 @@ class Share:
         """Whether a layer has quantized this memory since it was written."""
         return self.blobs[value].memory.quantized
 
-    def quantize(self, value: Value, threshold: float) -> None:
+    def quantize(self, value: Value, threshold: float, bits: int) -> None:
         """Quantize a blob in its own memory, which aliasing blobs see too."""
         blob = self.blobs[value]
         for array in blob.arrays:
-            array[...] = trim(array, np.float32(threshold), self.bits.layer_out, half_even)
+            array[...] = trim(array, np.float32(threshold), bits, half_even)
         blob.memory.quantized = True
 
     def forward(self, index: int) -> None:
@@ -191,8 +218,10 @@ class Share:
         """
         layer = self.net.layers[index]
         blobs = self.weights.get(index, ())
-        if layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution"):
-            blobs = (quantized_weights(layer, blobs[0], self.bits.params), *blobs[1:])
+        weighted = layer.kind is not None and layer.kind.name in ("Convolution", "Deconvolution")
+        if weighted and index not in self.settled.floats:
+            bits = self.settled.params_widths.get(index, self.bits.params)
+            blobs = (quantized_weights(layer, blobs[0], bits, self.settled.params.get(index)), *blobs[1:])
         bottoms = [self.blobs[value] for value in layer.bottoms]
         run = rule(self.net, layer, tuple(blob.arrays[0].shape for blob in bottoms), blobs)
         tops: list[list[Array]] = [[] for _ in layer.tops]
@@ -236,11 +265,14 @@ def _reshaped(net: Net, value: Value) -> bool:
     )
 
 
-def quantized_weights(layer: Layer, weight: Array, bits: int) -> Array:
-    """A convolution's weights, every output channel quantized with its largest |w|."""
+def quantized_weights(layer: Layer, weight: Array, bits: int, thresholds: tuple[float, ...] | None = None) -> Array:
+    """A convolution's weights, every output channel quantized with its threshold, or its largest |w|."""
     assert layer.kind is not None
     assert layer.kind.channels is not None
-    peaks = np.abs(layer.kind.channels(layer.params, weight)).max(axis=1)
+    if thresholds is None:
+        peaks = np.abs(layer.kind.channels(layer.params, weight)).max(axis=1)
+    else:
+        peaks = np.array(thresholds, np.float32)
     if layer.kind.name == "Deconvolution":
         return _deconvolution_weights(layer, weight, peaks, bits)
     return trim(weight, peaks.reshape(-1, *(1,) * (weight.ndim - 1)), bits, half_even)

@@ -8,8 +8,10 @@ sums, so that a candidate costs as many look-ups as there are levels.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from xportdnn.arithmetic.threshold import levels
 from xportdnn.lazy import np
@@ -31,7 +33,11 @@ def maximum(statistics: Statistics, bits: int) -> float:
 
 def percentile(statistics: Statistics, bits: int) -> float:
     """The |x| below which 99.99 % of the values lie; 99.9 % under 8 bits, where a finer step is worth more clipping."""
-    share = 0.9999 if bits >= 8 else 0.999
+    return quantile(statistics, 0.9999 if bits >= 8 else 0.999)
+
+
+def quantile(statistics: Statistics, share: float) -> float:
+    """The |x| below which this share of the values lies, as the upper edge of a bin."""
     cumulative = np.cumsum(statistics.counts)
     index = int(np.searchsorted(cumulative, math.ceil(share * int(cumulative[-1]))))
     return min((index + 1) * statistics.width, statistics.peak)
@@ -123,9 +129,23 @@ def _used(statistics: Statistics) -> Counts:
     return used
 
 
-METHODS: dict[str, Callable[[Statistics, int], float]] = {
+Method: TypeAlias = Callable[[Statistics, int], float]
+METHODS: dict[str, Method] = {
     "mse": mse,
     "kl": kl,
     "percentile": percentile,
     "max": maximum,
 }
+
+
+def named(text: str) -> Method | None:
+    """The method of this name, also `percentile:P` with P % of the values, 0 < P <= 100; None if there is none."""
+    found = re.fullmatch(r"percentile:(\d+(?:\.\d+)?)", text, re.ASCII)
+    if found is None:
+        return METHODS.get(text)
+    share = float(found[1]) / 100
+    return partial(_of_share, share=share) if 0 < share <= 1 else None
+
+
+def _of_share(statistics: Statistics, bits: int, share: float) -> float:
+    return quantile(statistics, share)

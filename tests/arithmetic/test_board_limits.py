@@ -148,7 +148,7 @@ def convolution_faults(**changes: Any) -> list[str]:
         "fl_params": 0,
         "first": False,
     }
-    return list(faults.convolution(**facts | changes))
+    return [fault.sentence for fault in faults.convolution(**facts | changes)]
 
 
 def square(kernel: int, stride: int = 1, pad: int = 0) -> Windows:
@@ -205,7 +205,7 @@ FAULTY_POOLING = {
 @pytest.mark.parametrize(("layer", "pool", "start"), FAULTY_POOLING.values(), ids=FAULTY_POOLING)
 def test_a_faulty_pooling(layer: tuple[Any, ...], pool: Any, start: str) -> None:
     (fault,) = faults.pooling(pool, *layer)
-    assert fault.startswith(start)
+    assert fault.sentence.startswith(start)
 
 
 @pytest.mark.parametrize("channels", [17, 31, 32])

@@ -86,3 +86,12 @@ def test_draws_keep_the_mean(x: float) -> None:
     count = 20_000
     mean = sum(stochastic([x] * count)) / count
     assert abs(mean - x) < 5 * 0.5 / math.sqrt(count)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.floats(-300, 300, width=32), st.integers(-600, 600).map(lambda n: n / 2)), min_size=1))
+def test_in_place_the_same_bits(values: list[float]) -> None:
+    x = f32(values)
+    expected = rounding.half_away(x)
+    rounding.half_away_over(x, np.full_like(x, np.nan))
+    assert x.tobytes() == expected.tobytes()

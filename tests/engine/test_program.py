@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from tests import golden
 from tests.engine.networks import Network, assert_close, assert_program_like_the_reference, network, stored
 from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, by_name, conv, data, layer
-from xportdnn.engine import layout, rule
+from xportdnn import execute
+from xportdnn.engine import Program, choice, layout, rule
+from xportdnn.engine.kernel import Kernel
 from xportdnn.errors import LayerError
-from xportdnn.layers import Array
-from xportdnn.network import Value
+from xportdnn.layers import Array, Arrays
+from xportdnn.network import Layer, Value
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(path.parent for path in (ROOT / "sample_models").glob("*/deploy.prototxt"))
@@ -169,6 +172,82 @@ def test_tops_that_are_the_bottom_itself(kind: str, tops: str) -> None:
     found = rule(case.net, by_name(case.net, "it"), (bottom.shape,), ())((bottom,))
     assert len(found) == len(tops.split())
     assert all(top is bottom for top in found)
+
+
+def test_the_tops_of_a_layer_come_together() -> None:
+    text = data(1, 3, 6, 7) + layer("ways", "Split", "data", "one two") + conv("conv", "two", "conv", 4)
+    case = network(text)
+    found = [list(tops) for tops in case.program().layers(case.feeds())]
+    assert found == [[case.value("data")], [case.value("one", "ways"), case.value("two", "ways")], [case.value("conv")]]
+
+
+def test_what_is_changed_is_what_the_layers_behind_read() -> None:
+    case = network(PLAIN)
+    program = Program(case.net, case.weights, case.shapes, case.inputs, case.shapes, changeable=True)
+    other, expected = case.feeds(1), run(case, seed=1)
+    for value, array in program.run(case.feeds(0)):
+        if value in other:
+            np.copyto(array, other[value])
+        np.testing.assert_array_equal(array, expected[value])
+
+
+def test_a_guest_works_in_the_memory_of_its_host() -> None:
+    case = network(INCEPTION)
+    host = case.program()
+    guest = case.program().twin(host)
+    for value in case.shapes:
+        assert np.may_share_memory(guest.array(value), host.array(value))
+    expected = run(case, seed=1)
+    for _ in host.run(case.feeds(0)):
+        pass
+    for value, array in guest.run(case.feeds(1)):
+        np.testing.assert_array_equal(array, expected[value])
+
+
+def test_a_host_with_too_little_memory_lends_none() -> None:
+    small, large = network(PLAIN), network(INCEPTION)
+    guest = large.program().twin(small.program([small.inputs[0]]))
+    value = large.inputs[0]
+    assert {value for value, _ in guest.run(large.feeds())} == set(large.shapes)
+    assert guest.array(value).shape == large.shapes[value]
+
+
+# ---- exact kernels
+
+
+SUMS = {
+    "3x3 convolution": (conv("it", "data", "it", 40, "kernel_size: 3 pad: 1"), 1 << 6),
+    "average": (layer("it", "Pooling", "data", "it", "pooling_param { pool: AVE kernel_size: 3 stride: 2 }"), 1 << 22),
+}
+
+
+@pytest.mark.parametrize(("text", "size"), SUMS.values(), ids=SUMS)
+def test_exact_kernels_add_up_whole_numbers_without_an_error(text: str, size: int) -> None:
+    case = network(data(1, 24, 28, 32) + text)
+    weights = {index: tuple(np.rint(8 * blob) for blob in blobs) for index, blobs in case.weights.items()}
+    feeds = {value: np.rint(np.float32(size) * array) for value, array in case.feeds().items()}
+    program = Program(case.net, weights, case.shapes, case.inputs, case.shapes, choose=choice.Exact())
+    expected = {value: top for step in execute.run(case.net, weights, feeds) for value, top in named(step)}
+    for value, array in program.run(feeds):
+        np.testing.assert_array_equal(array, expected[value])
+
+
+def named(step: execute.Step) -> list[tuple[Value, Array]]:
+    return list(zip(step.layer.tops, step.tops, strict=True))
+
+
+def test_programs_share_the_kernels_of_the_same_weights() -> None:
+    case = network(PLAIN)
+    choose = choice.Exact()
+    conv1, conv2 = (by_name(case.net, name) for name in ("conv1", "conv2"))
+    others = {**case.weights, conv2.index: tuple(blob + 1 for blob in case.weights[conv2.index])}
+
+    def kernel(found: Layer, weights: Mapping[int, Arrays]) -> Kernel | None:
+        bottoms, tops = (tuple(case.shapes[value] for value in values) for values in (found.bottoms, found.tops))
+        return choose(choice.Work(found, bottoms, tops, weights[found.index]))
+
+    assert kernel(conv1, case.weights) is kernel(conv1, others)
+    assert kernel(conv2, case.weights) is not kernel(conv2, others)
 
 
 # ---- memory

@@ -95,7 +95,7 @@ def test_a_layer_that_shares_the_scale_of_a_wider_one() -> None:
 def test_a_wider_convolution_does_not_change_places_with_an_average() -> None:
     text = CLASSIFIER.replace("num_output: 7 kernel_size: 1", "num_output: 7 kernel_size: 2")
     (finding,) = found(text, pool2=Seen(signal=1.0, noise=1 / 12, peak=4.0))["shared_scale"]
-    assert finding.text.endswith("A --threshold_method that clips conv2 more or 8 bits makes the steps finer")
+    assert finding.text.endswith("a smaller threshold for it in --overrides makes the steps finer, and so do 8 bits")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from numpy.typing import NDArray
 
 from xportdnn.evaluation.metrics import (
     Energy,
+    Look,
     cosine,
     divergence,
     energy,
+    look,
     mean,
     per_cent,
     psnr_db,
@@ -144,3 +147,28 @@ def test_divergence() -> None:
 def test_divergence_from_a_probability_of_zero_is_finite() -> None:
     found = divergence(scores(0.5, 0.5), scores(0.0, 1.0))
     assert found == pytest.approx(0.5 * math.log(0.5 / 1.1754944e-38) + 0.5 * math.log(0.5))
+
+
+def test_look() -> None:
+    found = look(floats(0, -3, 4, 0), floats(1, -2, 6, 0))
+    assert found == Look(Energy(25.0, 6.0, 41.0), size=4, nonzero=2, minimum=-3.0, maximum=4.0)
+
+
+def channels_last(array: Array) -> Array:
+    """The same values, the second axis last in memory."""
+    found: Array = np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return found
+
+
+@pytest.mark.parametrize("first", [np.copy, channels_last], ids=["plain", "channels last"])
+@pytest.mark.parametrize("second", [np.copy, channels_last], ids=["plain", "channels last"])
+def test_elements_are_paired_however_they_lie_in_memory(
+    first: Callable[[Array], Array], second: Callable[[Array], Array]
+) -> None:
+    signal, quantized = np.random.default_rng(3).integers(-9, 10, (2, 1, 5, 131, 127)).astype(np.float32)
+    assert look(first(signal), second(quantized)) == look(signal, quantized)
+
+
+def test_looks_add_up() -> None:
+    signal, quantized = np.random.default_rng(3).integers(-9, 10, (2, 7, 11)).astype(np.float32)
+    assert look(signal[:3], quantized[:3]).plus(look(signal[3:], quantized[3:])) == look(signal, quantized)

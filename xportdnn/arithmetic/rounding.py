@@ -33,6 +33,19 @@ def half_away(values: NDArray[F]) -> NDArray[F]:
     return whole
 
 
+def half_away_over(values: NDArray[F], spare: NDArray[F]) -> None:
+    """`half_away` in place, without new memory.
+
+    Args:
+        spare: of the same shape; its content is of no meaning before and after.
+    """
+    np.trunc(values, out=spare)
+    values -= spare
+    values += values
+    np.trunc(values, out=values)
+    values += spare
+
+
 def half_even(values: NDArray[F]) -> NDArray[F]:
     """To the nearest, halves to the even neighbour: IEEE 754, `numpy.round`, Xilinx's calibration quantizer."""
     whole: NDArray[F] = np.rint(values)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xportdnn.arithmetic.rounding import Rounding, half_away
+from xportdnn.arithmetic.rounding import Rounding, half_away, half_away_over
 from xportdnn.lazy import np
 
 if TYPE_CHECKING:
@@ -56,8 +56,20 @@ def dequantize(integers: Integers, thresholds: ArrayLike, bits: int) -> Array:
 def trim(values: Array, thresholds: ArrayLike, bits: int, rounding: Rounding = half_away) -> Array:
     """What quantization leaves of float32 values: round(clip(x, -th, th) / step) * step."""
     result = rounding(_scaled(values, thresholds, bits))
-    result *= _divisor(thresholds, bits)
+    result *= divisor(thresholds, bits)
     return result
+
+
+def trim_inside(values: Array, divisors: Array, spare: Array) -> None:
+    """`trim` in place, halves away from zero, of values that lie within their thresholds.
+
+    Args:
+        divisors: see `divisor`.
+        spare: see `half_away_over`.
+    """
+    values /= divisors
+    half_away_over(values, spare)
+    values *= divisors
 
 
 def clips(values: Array, thresholds: ArrayLike) -> NDArray[np.bool_]:
@@ -65,14 +77,14 @@ def clips(values: Array, thresholds: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(np.abs(values) > np.asarray(thresholds, np.float32))
 
 
-def _scaled(values: Array, thresholds: ArrayLike, bits: int) -> Array:
-    limit = np.asarray(thresholds, np.float32)
-    result: NDArray[np.float32] = np.clip(values, -limit, limit)
-    result /= _divisor(thresholds, bits)
-    return result
-
-
-def _divisor(thresholds: ArrayLike, bits: int) -> Array:
+def divisor(thresholds: ArrayLike, bits: int) -> Array:
     """The step, and 1 where it is 0: values clipped to 0 stay 0."""
     size = step(thresholds, bits)
     return np.where(size > 0, size, np.float32(1))
+
+
+def _scaled(values: Array, thresholds: ArrayLike, bits: int) -> Array:
+    limit = np.asarray(thresholds, np.float32)
+    result: NDArray[np.float32] = np.clip(values, -limit, limit)
+    result /= divisor(thresholds, bits)
+    return result

@@ -11,15 +11,21 @@ from collections.abc import Sequence
 
 import click
 
+from xportdnn.cli.check import check
 from xportdnn.cli.conversion import conversion
 from xportdnn.cli.evaluate import evaluate
+from xportdnn.cli.export import export
+from xportdnn.cli.fold import fold
 from xportdnn.cli.forward import forward
 from xportdnn.cli.simulate import simulate
 from xportdnn.errors import XportdnnError
 
 INTERRUPTED = 130
 
+conversion.add_command(check)
 conversion.add_command(evaluate)
+conversion.add_command(export)
+conversion.add_command(fold)
 conversion.add_command(forward)
 conversion.add_command(simulate)
 

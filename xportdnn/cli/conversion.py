@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-from xportdnn.choices import THRESHOLD_METHODS, Matrix, Mode, ScaleClasses, Triple
+from xportdnn.choices import FL_METHODS, PARAMS_METHODS, THRESHOLD_METHODS, Fraction, Matrix, Mode, ScaleClasses, Triple
 from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
 from xportdnn.errors import UsageError
 from xportdnn.version import __version__
@@ -30,6 +31,15 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
             click.echo(f"{name:<{width}}  {xilinx:<6}  {dynamic_fixed}")
         click.echo()
     ctx.exit()
+
+
+def _fraction(value: str | Fraction) -> Fraction:
+    return "auto" if value == "auto" else Triple(*numbers(3)(value))
+
+
+def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of all occurrences, each once, in order."""
+    return tuple(dict.fromkeys(name.strip() for text in value for name in text.split(",")))
 
 
 @click.group(
@@ -62,9 +72,17 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 )
 @click.option(
     "--fl_bitwidths",
-    type=numbers(3),
-    metavar="N,N,N",
-    help="DynamicFixed: fractional bits of input, params, output, may be negative.  [default: 2,5,2]",
+    type=_fraction,
+    metavar="N,N,N|auto",
+    help="DynamicFixed: fractional bits of input, params, output, may be negative; auto finds those of every blob and "
+    "every layer's params from calibration pictures.  [default: 2,5,2]",
+)
+@click.option(
+    "--fl_method",
+    type=click.Choice(FL_METHODS),
+    default="mse",
+    show_default=True,
+    help="How auto finds them: least squared error, no overflow by more than half a step, or as Ristretto does.",
 )
 @click.option("--calibration_directory", metavar="DIR", help="Folder of calibration pictures.")
 @click.option(
@@ -85,9 +103,27 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
 @click.option(
     "--threshold_method",
     type=click.Choice(THRESHOLD_METHODS),
-    default="xilinx",
+    help="xilinx: the original's rule, layer by layer. auto: by the effect on the outputs. The others: one pass over "
+    "the float network.  [default: xilinx; below 8 bits auto]",
+)
+@click.option(
+    "--params_method",
+    type=click.Choice(PARAMS_METHODS),
+    default="max",
     show_default=True,
-    help="xilinx: the original's rule, layer by layer. The others: one pass over the float network.",
+    help="th_params: the largest absolute weight of each output channel, or the threshold of least squared error.",
+)
+@click.option(
+    "--overrides",
+    metavar="FILE",
+    help="JSON of what single layers have instead: threshold, bits, params_threshold, params_bits, float ...",
+)
+@click.option(
+    "--skip_layers",
+    multiple=True,
+    metavar="NAME,...",
+    callback=_names,
+    help="Layers that get no block and stay float, for experiments; may be repeated.",
 )
 @click.option(
     "--scale_classes",
@@ -95,6 +131,12 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
     default="board",
     show_default=True,
     help="board: blobs that the hardware ties together share a threshold. original: as XportDNN did.",
+)
+@click.option(
+    "--guards/--no_guards",
+    default=None,
+    help="Raise thresholds with which the board would wrap, clip or stop, and warn of such Q.F formats.  "
+    "[default: guards, with --scale_classes original none]",
 )
 @click.option(
     "--matrix",
@@ -111,6 +153,10 @@ def _list_layers(ctx: click.Context, param: click.Parameter, wanted: bool) -> No
     callback=_list_layers,
     help="Print both tables and leave.",
 )
+@click.option(
+    "--fold", is_flag=True, help="First fold BatchNorm and Scale into the weights, which go into --folded_weights."
+)
+@click.option("--folded_weights", metavar="FILE", help="With --fold: the caffemodel that belongs to the new prototxt.")
 @click.option("--workers", type=int, metavar="N", help="Processes to calibrate with.  [default: the cores]")
 @click.option("--strict", is_flag=True, help="A layer type without a rule is an error.")
 @click.option("--force", is_flag=True, help="Allow bit-widths that the board does not take.")
@@ -133,37 +179,69 @@ def conversion(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _convert(
-    quantized_deploy_model: str, json_file: str | None, quiet: bool, verbose: bool, debug: bool, **given: Any
+    quantized_deploy_model: str,
+    folded_weights: str | None,
+    json_file: str | None,
+    quiet: bool,
+    verbose: bool,
+    debug: bool,
+    **given: Any,
 ) -> None:
     from xportdnn import output
     from xportdnn.cli.console import journal
     from xportdnn.conversion import convert
+    from xportdnn.modelfile import pieces
     from xportdnn.options import Options
     from xportdnn.prototxt import to_bytes
 
-    if quantized_deploy_model == json_file == output.STDOUT:
-        raise UsageError("--quantized_deploy_model and --json cannot both be standard output")
+    if given["fold"] != (folded_weights is not None):
+        needs = "--fold needs --folded_weights FILE" if given["fold"] else "--folded_weights needs --fold"
+        raise UsageError(f"{needs}: folding makes new weights, which belong to the new prototxt")
+    targets = _targets(
+        {"--quantized_deploy_model": quantized_deploy_model, "--folded_weights": folded_weights, "--json": json_file}
+    )
     given |= {
         "quant_type": Mode(given["quant_type"]),
         "scale_classes": ScaleClasses(given["scale_classes"]),
         "matrix": Matrix(given["matrix"]),
         "bitwidths": Triple(*given["bitwidths"]),
-        "fl_bitwidths": None if given["fl_bitwidths"] is None else Triple(*given["fl_bitwidths"]),
     }
     options = Options(**given)
-    targets = [path for path in (quantized_deploy_model, json_file) if path is not None]
-    if len(targets) != len(set(targets)):
-        raise UsageError("--quantized_deploy_model and --json name the same file")
+    inputs = [path for path in (options.deploy_model, options.weights, options.overrides) if path is not None]
     for path in targets:
-        output.check(path, (options.deploy_model, options.weights))
+        output.check(path, inputs)
     speaker = journal(quiet, verbose)
     result = convert(options, speaker)
+    if json_file is not None or not quiet:
+        from xportdnn.check.written import tell
+
+        tell(result.findings, speaker, result.foreseen)
     data = to_bytes(result.text)
-    output.write(quantized_deploy_model, data)
+    files: dict[str, Iterable[bytes | memoryview]] = {quantized_deploy_model: (data,)}
+    if folded_weights is not None and result.folded is not None:
+        files[folded_weights] = pieces(result.folded.layers)
     if json_file is not None:
         from xportdnn.report import as_json
 
-        output.write(json_file, as_json(result, speaker.remarks))
+        files[json_file] = (as_json(result, speaker.remarks),)
+    output.write_all(files)
     if quantized_deploy_model != output.STDOUT:
         layers = len(result.opened.net.layers)
         speaker.info(f"{quantized_deploy_model}: {len(result.blocks)} blocks in {layers} layers, {len(data)} bytes")
+
+
+def _targets(given: Mapping[str, str | None]) -> list[str]:
+    """The files to write, by their options.
+
+    Raises:
+        UsageError: two of them are one.
+    """
+    options: dict[str, str] = {}
+    for option, path in given.items():
+        if path is None:
+            continue
+        other = options.setdefault(path, option)
+        if other != option:
+            both = "cannot both be standard output" if path == "-" else "name the same file"
+            raise UsageError(f"{other} and {option} {both}")
+    return list(options)

@@ -12,7 +12,7 @@ from xportdnn.cli.arguments import normalized, preprocessing, speech
 
 @click.command(context_settings={"token_normalize_func": normalized, "help_option_names": ["--help", "-h"]})
 @click.option("--deploy_model", metavar="FILE", required=True, help="Quantized prototxt, as the conversion wrote it.")
-@click.option("--weights", metavar="FILE", help="Its caffemodel, the original one.")
+@click.option("--weights", metavar="FILE", help="Its caffemodel, or the .npz that `xportdnn export` made of it.")
 @click.option(
     "--input",
     "inputs",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, Union
 
 from xportdnn.engine import convolution, depthwise, layout, winograd
 from xportdnn.engine.convolution import Convolution
@@ -30,6 +30,7 @@ class Work(NamedTuple):
     Attributes:
         bottoms, tops: their shapes.
         behind: see `pointwise.part`.
+        exact: only kernels that are exact wherever the reference rule is, as on small integers.
     """
 
     layer: Layer
@@ -37,10 +38,34 @@ class Work(NamedTuple):
     tops: Shapes
     blobs: Arrays = ()
     behind: tuple[Part, ...] = ()
+    exact: bool = False
 
     @property
     def top(self) -> Shape:
         return self.tops[0]
+
+
+Choose: TypeAlias = Callable[[Work], Union[Kernel, None]]
+
+
+class Exact:
+    """`kernel` restricted to kernels that are exact wherever the reference rule is, as on small integers.
+
+    A layer that comes again with the same shapes and weights, in another program, gets the kernel that it got before.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, Shapes, tuple[int, ...]], tuple[Arrays, Kernel | None]] = {}
+
+    def __call__(self, work: Work) -> Kernel | None:
+        work = work._replace(exact=True)
+        if work.behind:
+            return kernel(work)
+        key = work.layer.index, work.bottoms, tuple(map(id, work.blobs))
+        if key not in self._known:
+            # the weights are kept, so that no others can come to lie where they lie
+            self._known[key] = work.blobs, kernel(work)
+        return self._known[key][1]
 
 
 def kernel(work: Work) -> Kernel | None:
@@ -74,7 +99,7 @@ def _convolution(work: Work) -> Kernel | None:
     finish = sequence(parts, counts[1])
     if p.group == bottom[1] == p.num_output > 1:
         return Depthwise(bottom, windows, counts, depthwise.row_weights(weight, counts[1]), finish)
-    if winograd.pays(windows, counts, bottom[1], p.num_output, p.group):
+    if not work.exact and winograd.pays(windows, counts, bottom[1], p.num_output, p.group):
         return Winograd(windows.pad, counts, winograd.factor(weight, counts), finish)
     weights = convolution.factor(weight, p.group, math.prod(counts))
     return Convolution(bottom, windows, counts, weights, finish)
@@ -104,6 +129,8 @@ def _inner_product(work: Work) -> Kernel | None:
 
 def _pooling(work: Work) -> Kernel | None:
     (bottom,), p = work.bottoms, work.layer.params
+    if work.exact and p.pool == "AVE":
+        return None
     return Pooling(bottom, pooling_windows_of(p, bottom[2:]), work.top[2:], p.pool == "MAX")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 from xportdnn.engine import choice, layout
-from xportdnn.engine.choice import Work
+from xportdnn.engine.choice import Choose, Work
 from xportdnn.engine.kernel import Run, nothing
 from xportdnn.engine.memory import LINE, buffers, place
 from xportdnn.engine.steps import Step, steps
@@ -34,6 +36,9 @@ class Program:
         shapes: Mapping[Value, Shape],
         feeds: Collection[Value],
         observed: Collection[Value],
+        *,
+        changeable: bool = False,
+        choose: Choose = choice.kernel,
     ) -> None:
         """
         Args:
@@ -41,12 +46,17 @@ class Program:
             shapes: of all values (see `network.infer_shapes`).
             feeds: the values that `run` will be given.
             observed: the values that `run` shall yield.
+            changeable: what is yielded may be written to, and the layers behind read what stands there then; where
+                tops are their bottom under other names, all of them change at once. Values in `loose` stay read-only.
+            choose: which kernels run.
         """
         self._net, self._weights, self._shapes = net, weights, shapes
-        self._feeds, self._observed = tuple(feeds), frozenset(observed)
-        self._steps = tuple(steps(runnable(net, self._feeds), weights, shapes, self._observed))
+        self._feeds, self._observed, self._changeable = tuple(feeds), frozenset(observed), changeable
+        self._steps = tuple(steps(runnable(net, self._feeds), weights, shapes, self._observed, choose))
         self._buffers, spans = buffers(self._steps, shapes, self._feeds)
         self._offsets, self._size = place(spans)
+        seen = sorted((value for value in self._feeds if value in self._observed), key=attrgetter("writer"))
+        self._fed = [list(values) for _, values in groupby(seen, key=attrgetter("writer"))]
         self._bind()
 
     @property
@@ -54,11 +64,24 @@ class Program:
         """The working memory, without the weights."""
         return 4 * self._size
 
-    def twin(self) -> Program:
-        """The same with memory of its own, for another thread."""
+    @property
+    def loose(self) -> frozenset[Value]:
+        """The values whose shape depends on the numbers."""
+        return frozenset(value for step in self._steps if step.loose for value in step.tops)
+
+    def twin(self, host: Program | None = None) -> Program:
+        """The same with memory of its own, for another thread.
+
+        Args:
+            host: a program whose memory will do: only one of them can run at a time.
+        """
         twin = copy.copy(self)
-        twin._bind()
+        twin._bind(None if host is None or host._size < self._size else host._whole)
         return twin
+
+    def array(self, value: Value) -> Array:
+        """Where an observed value lies; what stands there is the value from its layer's turn to its last reader's."""
+        return self._views[value]
 
     def run(self, feeds: Mapping[Value, Array]) -> Iterator[tuple[Value, Array]]:
         """Compute one image.
@@ -73,26 +96,36 @@ class Program:
         Raises:
             LayerError: a reference rule cannot handle the values it got, named with its place.
         """
+        for tops in self.layers(feeds):
+            yield from tops.items()
+
+    def layers(self, feeds: Mapping[Value, Array]) -> Iterator[dict[Value, Array]]:
+        """The same layer by layer, input layers first: all observed tops of a layer, valid until the next is computed.
+
+        Raises:
+            LayerError: see `run`.
+        """
         for value in self._feeds:
             np.copyto(self._memory[value], feeds[value])
-            if value in self._observed:
-                yield value, self._views[value]
-        for work, seen in self._work:
+        for values in self._fed:
+            yield {value: self._views[value] for value in values}
+        for work, values in self._work:
             # what leaves the finite range is found by those who read the values
             with np.errstate(all="ignore"):
                 work()
-            for value in seen:
-                yield value, self._views[value]
+            if values:
+                yield {value: self._views[value] for value in values}
 
-    def _bind(self) -> None:
-        """Take memory and lay everything out in it."""
-        memory = np.empty(self._size + LINE, np.float32)
-        memory = memory[-(memory.ctypes.data // memory.itemsize) % LINE :]
+    def _bind(self, whole: Array | None = None) -> None:
+        """Take memory, if there is none, and lay everything out in it."""
+        self._whole = np.empty(self._size + LINE, np.float32) if whole is None else whole
+        memory = self._whole[-(self._whole.ctypes.data // self._whole.itemsize) % LINE :]
         self._memory = {
             value: layout.within(memory[self._offsets[buffer] :], self._shapes[value])
             for value, buffer in self._buffers.items()
         }
-        self._views = {value: _read_only(array) for value, array in self._memory.items()}
+        view = np.ndarray.view if self._changeable else _read_only
+        self._views = {value: view(array) for value, array in self._memory.items()}
         self._work: list[tuple[Run, list[Value]]] = []
         scratches = self._offsets[len(self._offsets) - len(self._steps) :]
         for step, offset in zip(self._steps, scratches, strict=True):

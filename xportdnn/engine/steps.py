@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from xportdnn.engine import choice
-from xportdnn.engine.choice import Work
+from xportdnn.engine.choice import Choose, Work
 from xportdnn.engine.kernel import Kernel
 from xportdnn.engine.pointwise import Part, Pointwise, part
 from xportdnn.layers import Arrays, Shape
@@ -63,6 +63,7 @@ def steps(
     weights: Mapping[int, Arrays],
     shapes: Mapping[Value, Shape],
     observed: Collection[Value],
+    choose: Choose = choice.kernel,
 ) -> Iterator[Step]:
     """The layers in order, each with the layers behind it that its kernel takes over."""
     layers = needed(tuple(layers), observed)
@@ -83,7 +84,7 @@ def steps(
         last = behind[-1][0] if behind else layer
         bottoms, tops = (tuple(shapes[value] for value in values) for values in (layer.bottoms, last.tops))
         parts = tuple(found for _, found in behind)
-        kernel = choice.kernel(Work(layer, bottoms, tops, weights.get(layer.index, ()), parts))
+        kernel = choose(Work(layer, bottoms, tops, weights.get(layer.index, ()), parts))
         if kernel is None:
             yield Step(layer, layer.bottoms, layer.tops)
         else:

@@ -180,8 +180,11 @@ def _shared(net: Net, rounding: Rounding, wider: Layer, reach: float) -> str:
             f"{text}{writer.name} is linear and 1x1: averaging first and convolving afterwards gives the same numbers "
             "in float, and each then has a scale of its own"
         )
-    more_bits = " or 8 bits" if rounding.bits < 8 else ""
-    return f"{text}A --threshold_method that clips {wider.name} more{more_bits} makes the steps finer"
+    more_bits = ", and so do 8 bits" if rounding.bits < 8 else ""
+    return (
+        f"{text}--threshold_method auto clips {wider.name} as far as that helps the outputs; a smaller threshold for "
+        f"it in --overrides makes the steps finer{more_bits}"
+    )
 
 
 def _pointwise(layer: Layer) -> bool:

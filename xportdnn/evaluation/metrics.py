@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from xportdnn.lazy import np
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     Scores = NDArray[np.float64]
 
-_BLOCK = 1 << 15  # elements that are summed in float32
+_BLOCK = 1 << 16  # elements that are looked at together and summed in float32
 _LEAST, _GREATEST = 1e-24, 1e38  # sums of float32 squares that neither underflow, if one of them counts, nor overflow
 
 
@@ -37,28 +39,81 @@ class Energy(NamedTuple):
         """Whether neither array held NaN or infinity (the squares of float32 cannot exceed float64)."""
         return math.isfinite(self.signal + self.noise + self.quantized)
 
+    def plus(self, other: Energy) -> Energy:
+        """Both together."""
+        return Energy(*map(operator.add, self, other))
+
+
+class Look(NamedTuple):
+    """What is to be seen of two arrays.
+
+    Attributes:
+        size: how many values each has.
+        nonzero: how many float values are not 0.
+        minimum, maximum: of the float values.
+    """
+
+    energy: Energy
+    size: int
+    nonzero: int
+    minimum: float
+    maximum: float
+
+    def plus(self, other: Look) -> Look:
+        """What is to be seen of both pairs put together."""
+        return Look(
+            self.energy.plus(other.energy),
+            self.size + other.size,
+            self.nonzero + other.nonzero,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+        )
+
 
 def energy(signal: Array, quantized: Array) -> Energy:
-    """The energies of two float32 arrays of the same shape.
+    """The energies of two float32 arrays of the same shape; see `look`."""
+    return look(signal, quantized).energy if signal.size else Energy(0.0, 0.0, 0.0)
+
+
+def look(signal: Array, quantized: Array) -> Look:
+    """All that counts of two float32 arrays of the same shape, not empty, in one pass.
 
     Blocks are summed in float32, twice as fast, and added up in float64, which costs less than 1e-5 dB; a block whose
     squares leave the range of float32 is summed in float64.
     """
-    first, second = signal.reshape(-1), quantized.reshape(-1)
-    buffer: Array = np.empty(min(_BLOCK, first.size), np.float32)
-    sums = [0.0, 0.0, 0.0]
+    first, second = _flat(signal, quantized)
+    spare: Array = np.empty(min(_BLOCK, first.size), np.float32)
+    flags = np.empty(spare.size, np.bool_)
     # NaN and infinity are found in the sums, once, by `Energy.finite`
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for start in range(0, first.size, _BLOCK):
-            x, y = first[start : start + _BLOCK], second[start : start + _BLOCK]
-            difference = np.subtract(y, x, out=buffer[: x.size])
-            for at, block in enumerate((x, difference, y)):
-                found = float(block @ block)
-                if not _LEAST < found < _GREATEST:
-                    wide = block.astype(np.float64)
-                    found = float(wide @ wide)
-                sums[at] += found
-    return Energy(*sums)
+        looks = (
+            _look(first[start : start + _BLOCK], second[start : start + _BLOCK], spare, flags)
+            for start in range(0, first.size, _BLOCK)
+        )
+        return reduce(Look.plus, looks)
+
+
+def _flat(signal: Array, quantized: Array) -> tuple[Array, Array]:
+    """Both in one and the same order: as they lie in memory if they lie there alike, else that of their axes."""
+    sides = zip(signal.strides, quantized.strides, signal.shape, strict=True)
+    order: Literal["K", "C"] = "K" if all(one == two for one, two, size in sides if size > 1) else "C"
+    return signal.ravel(order), quantized.ravel(order)
+
+
+def _look(x: Array, y: Array, spare: Array, flags: NDArray[np.bool_]) -> Look:
+    """One block; the rest are arrays at least as large, of no meaning before and after."""
+    difference = np.subtract(y, x, out=spare[: x.size])
+    found = Energy(_square(x), _square(difference), _square(y))
+    nonzero = int(np.count_nonzero(np.not_equal(x, 0, out=flags[: x.size])))
+    return Look(found, x.size, nonzero, float(np.minimum.reduce(x)), float(np.maximum.reduce(x)))
+
+
+def _square(block: Array) -> float:
+    found = float(block @ block)
+    if _LEAST < found < _GREATEST:
+        return found
+    wide = block.astype(np.float64)
+    return float(wide @ wide)
 
 
 def sqnr_db(sums: Energy) -> float | None:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xportdnn import calibrate, execute, scales
+from xportdnn import channels, execute, scales
 from xportdnn.errors import UsageError
 from xportdnn.evaluation.charts import Charts, beyond
 from xportdnn.evaluation.ranking import Row, by_damage
@@ -127,15 +127,19 @@ def _histogram(found: tuple[Row, Row], charts: Charts) -> Figure:
 def _weights(evaluation: Evaluation) -> Iterator[Weighted]:
     net, opened = evaluation.opened.net, evaluation.opened
     layers = [layer for layer in net.layers if layer.index in opened.weights]
-    peaks = calibrate.per_channel(layers, execute.load(layers, opened.weights))
-    for index, channels in peaks.items():
+    arrays = execute.load(layers, opened.weights)
+    for layer in layers:
+        rows = channels.matrix(layer, arrays)
+        if rows is None:
+            continue
+        index, peaks = layer.index, channels.peak(rows)
         block = evaluation.blocks.get(index)
         th_params = block.th_params if isinstance(block, Precision) else ()
         yield Weighted(
             net.layers[index].name,
-            channels.size,
-            float(np.min(channels)),
-            float(np.max(channels)),
+            peaks.size,
+            float(np.min(peaks)),
+            float(np.max(peaks)),
             (min(th_params), max(th_params)) if th_params else None,
             None if block is None else block.bw_params,
         )

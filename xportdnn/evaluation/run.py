@@ -9,22 +9,27 @@ from pathlib import Path
 
 from xportdnn import execute, pictures, precision
 from xportdnn.choices import Side
+from xportdnn.codefile import CodedModel
+from xportdnn.engine.choice import Exact
 from xportdnn.errors import ImageError, InputError, UsageError
 from xportdnn.evaluation import labels, sensitivity
 from xportdnn.evaluation.labels import TestSet
+from xportdnn.evaluation.lockstep import ByEngine
 from xportdnn.evaluation.options import EvaluationOptions
 from xportdnn.evaluation.outputs import classes, outputs, scores_of
 from xportdnn.evaluation.pictures import Pictures, introduce
 from xportdnn.evaluation.result import Evaluation, result
 from xportdnn.evaluation.sensitivity import Effect, Part
-from xportdnn.evaluation.share import Bench, Probed, Run, Seen, Share, merged
+from xportdnn.evaluation.share import Bench, Probed, Seen, Share, merged
 from xportdnn.journal import Journal
 from xportdnn.layers import Arrays
 from xportdnn.network import Net, Value, runnable
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import Options
 from xportdnn.precision import Precision, Ristretto
-from xportdnn.simulation import prepare
+from xportdnn.simulation import Simulation, prepare
+from xportdnn.simulation.grid import check_codes
+from xportdnn.simulation.planned import forward, planned
 from xportdnn.workers import crew, default_workers
 
 
@@ -41,13 +46,18 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
     journal = journal or Journal()
     net = open_net(options.deploy_model, journal)
     target, shape = pictures.input_shape(net, options.dims, journal)
-    steps = pictures.preprocessing(_as_conversion(options), shape[1:], journal)
+    steps = pictures.preprocessing(as_conversion(options), shape[1:], journal)
     tests = labels.find(Path(options.images), Path(options.labels) if options.labels else None, options.images_size)
     for note in tests.notes:
         journal.warn(note)
     fed = Pictures(tests.samples, steps, target, shape[1:])
     introduce(fed, journal)
     net, model = open_weights(net, options.weights, journal)
+    if isinstance(model, CodedModel):
+        journal.warn(
+            f"{model.path}: holds quantized weights, and the float network computes with them, too; what it costs to "
+            "round them is seen with the caffemodel only"
+        )
     opened = complete(net, model, {target: shape}, journal, strict=False)
     found = outputs(net, opened.shapes)
     if not found:
@@ -64,17 +74,21 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
         )
     blocks = _blocks(net, options.only)
     parts = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
-    weights = execute.load(runnable(net, opened.inputs), opened.weights)
+    layers = runnable(net, opened.inputs)
+    check_codes(net, layers, model, options.arithmetic)
+    weights = execute.load(layers, opened.weights)
+    simulations = _prepared(options, opened, weights, blocks, parts, journal)
     bench = Bench(
         net=net,
         weights=weights,
         pictures=fed,
         labels=[sample.label for sample in tests.samples],
-        quantized=_prepared(options, opened, weights, blocks, parts, journal),
+        quantized=[simulation.run for simulation in simulations],
         outputs=found,
         scores=scores,
         probabilities=is_softmax,
         histograms=histograms,
+        engine=_by_engine(opened, weights, simulations),
     )
     seen, effects = _measured(bench, parts, options.workers or default_workers(), journal)
     if not seen.pictures:
@@ -87,7 +101,7 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
     return evaluation
 
 
-def _as_conversion(options: EvaluationOptions) -> Options:
+def as_conversion(options: EvaluationOptions) -> Options:
     """The preprocessing as the conversion takes it."""
     return Options(
         options.deploy_model,
@@ -147,13 +161,23 @@ def _prepared(
     blocks: Mapping[int, Precision | Ristretto],
     parts: Iterable[Part],
     journal: Journal,
-) -> list[Run]:
+) -> list[Simulation]:
     """The whole quantized network, and those of which only a part is quantized."""
     networks = [blocks, *(part.blocks for part in parts)]
     ready = [prepare(opened.net, weights, each, options.arithmetic, opened.inputs) for each in networks]
     for warning in ready[0].warnings:
         journal.warn(warning)
-    return [simulation.run for simulation in ready]
+    return ready
+
+
+def _by_engine(opened: Opened, weights: Mapping[int, Arrays], simulations: Iterable[Simulation]) -> ByEngine | None:
+    """All networks by the engine, where it can run every one of them."""
+    inputs, kernels = tuple(opened.inputs), Exact()
+    found = [planned(simulation, opened.shapes, inputs, kernels) for simulation in simulations]
+    quantized = [each for each in found if each is not None]
+    if len(quantized) < len(found):
+        return None
+    return ByEngine(forward(opened.net, weights, opened.shapes, inputs, kernels), quantized)
 
 
 def _measured(bench: Bench, parts: Sequence[Part], workers: int, journal: Journal) -> tuple[Seen, tuple[Effect, ...]]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias, TypeVar
+from functools import reduce
+from typing import NamedTuple, TypeVar
 
-from xportdnn import calibrate, execute, scales
+from xportdnn import calibrate, scales
 from xportdnn.errors import CalibrationError, ImageError
 from xportdnn.evaluation.detections import Matches, match
-from xportdnn.evaluation.metrics import Energy, energy
+from xportdnn.evaluation.lockstep import ByEngine, ByRules, Networks
+from xportdnn.evaluation.lockstep import Feeds as Feeds
+from xportdnn.evaluation.lockstep import Run as Run
+from xportdnn.evaluation.metrics import Energy, Look, energy, look
 from xportdnn.evaluation.outputs import Verdict, detections, reads_off, verdict
 from xportdnn.evaluation.tally import Answers, Tally
 from xportdnn.execute import Step
@@ -21,9 +25,6 @@ from xportdnn.workers import Tick
 
 K = TypeVar("K")
 T = TypeVar("T")
-Feeds: TypeAlias = Mapping[Value, Array]
-Run: TypeAlias = Callable[[Feeds], Iterable[Simulated]]
-"""A quantized network that is ready: what each layer gives for these inputs, in order."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Bench:
         scores: the one of them that holds a score per class.
         probabilities: whether it is the top of a Softmax.
         histograms: whether to draw |x| of every layer.
+        engine: the same networks by the engine; None: by the reference rules.
     """
 
     net: Net
@@ -49,6 +51,7 @@ class Bench:
     scores: Value | None = None
     probabilities: bool = False
     histograms: bool = False
+    engine: ByEngine | None = None
 
 
 @dataclass
@@ -109,6 +112,9 @@ class Share:
         self.position = indices[0]
         self.tick: Tick = lambda: None
         self.boxes = frozenset(detections(bench.net))
+        self.kept = self.boxes.union(bench.outputs)
+        by_rules = ByRules(bench.net, bench.weights, bench.quantized)
+        self.networks: Networks = by_rules if bench.engine is None else bench.engine.twin()
 
     def measure(self) -> Seen:
         """Every layer of the whole quantized network against the float one.
@@ -119,10 +125,11 @@ class Share:
         seen = Seen()
         for index, feeds in self._readable(seen.skipped):
             answers: dict[Value, tuple[Array, Array]] = {}
-            for layer, tops, simulated in self._lockstep(feeds):
-                self._compare(seen, layer, tops, simulated)
-                kept = zip(layer.tops, tops, simulated.tops, strict=False)
-                answers |= {value: (one, two) for value, one, two in kept if value in self._kept}
+            looks: dict[Value, Look] = {}
+            for tops, simulated in self.networks.together(feeds):
+                looks |= self._compare(seen, tops, simulated, looks)
+                both = zip(tops.items(), simulated.tops, strict=False)
+                answers |= {value: (one.copy(), two.copy()) for (value, one), two in both if value in self.kept}
             seen.pictures.append(index)
             self._judge(seen, index, answers)
             self.tick()
@@ -136,17 +143,14 @@ class Share:
         """
         found: dict[int, list[Probed]] = {}
         for index, feeds in self._readable([]):
-            float_run = execute.run(self.bench.net, self.bench.weights, feeds)
-            expected = self._answers(step[:2] for step in float_run)
+            expected = self._answers(self.networks.floats(feeds))
             found[index] = []
-            for run in self.bench.quantized[first:]:
-                found[index].append(self._probed(index, expected, self._answers(step[:2] for step in run(feeds))))
+            for network in range(first, len(self.bench.quantized)):
+                run = self.networks.quantized(network, feeds)
+                named = (dict(zip(each.layer.tops, each.tops, strict=False)) for each in run)
+                found[index].append(self._probed(index, expected, self._answers(named)))
                 self.tick()
         return found
-
-    @property
-    def _kept(self) -> frozenset[Value]:
-        return self.boxes.union(self.bench.outputs)
 
     def _readable(self, skipped: list[tuple[int, str]]) -> Iterator[tuple[int, Feeds]]:
         for index in self.indices:
@@ -158,32 +162,42 @@ class Share:
                 continue
             yield index, feeds
 
-    def _lockstep(self, feeds: Feeds) -> Iterator[tuple[Layer, Arrays, Simulated]]:
-        """The layers that both networks computed; what is not simulated is not compared."""
-        float_run = execute.run(self.bench.net, self.bench.weights, feeds)
-        waiting: dict[int, Step] = {}
-        for simulated in self.bench.quantized[0](feeds):
-            index = simulated.layer.index
-            while index not in waiting:
-                step = next(float_run)
-                waiting[step.layer.index] = step
-            yield simulated.layer, waiting.pop(index).tops, simulated
+    def _compare(
+        self, seen: Seen, tops: Mapping[Value, Array], simulated: Simulated, looks: Mapping[Value, Look]
+    ) -> dict[Value, Look]:
+        """Count a layer's tops; what was to be seen of them.
 
-    def _compare(self, seen: Seen, layer: Layer, tops: Arrays, simulated: Simulated) -> None:
-        tally = seen.layers.setdefault(layer.index, Tally())
+        Args:
+            looks: what was to be seen of the layers before.
+        """
+        layer = simulated.layer
+        if (tally := seen.layers.get(layer.index)) is None:
+            tally = seen.layers[layer.index] = Tally()
         tally.saturated += simulated.saturated
         tally.wrapped += simulated.wrapped
         if reads_off(self.bench.net, layer.index):
-            return
-        for one, two in zip(tops, simulated.tops, strict=False):
+            return {}
+        found: dict[Value, Look] = {}
+        for (value, one), two in zip(tops.items(), simulated.tops, strict=False):
             if not one.size:
                 continue
-            if not tally.add(one, two).finite:
-                self._refuse(layer, tops, simulated)
+            found[value] = self._moved(layer, looks) or look(one, two)
+            tally.note(found[value])
+            if not found[value].energy.finite:
+                self._refuse(layer, tuple(tops.values()), simulated)
             if self.bench.histograms:
                 tally.draw(one)
-        if len(tops) == len(simulated.tops) == 1 and tops[0].ndim in (2, 4) and not scales.copied(layer):
-            tally.watch(tops[0], simulated.tops[0])
+        if len(tops) == len(simulated.tops) == 1 and not scales.copied(layer):
+            (one,), (two,) = tops.values(), simulated.tops
+            if one.ndim in (2, 4):
+                tally.watch(one, two)
+        return found
+
+    def _moved(self, layer: Layer, looks: Mapping[Value, Look]) -> Look | None:
+        """What is to be seen of the top of a layer that only moves numbers, which were looked at before."""
+        if not self.networks.moves(layer) or not looks.keys() >= set(layer.bottoms):
+            return None
+        return reduce(Look.plus, (looks[value] for value in layer.bottoms))
 
     def _judge(self, seen: Seen, index: int, answers: Mapping[Value, tuple[Array, Array]]) -> None:
         for value in self.bench.outputs:
@@ -200,13 +214,8 @@ class Share:
     def _verdict(self, index: int, one: Array, two: Array) -> Verdict:
         return verdict(index, one, two, self.bench.labels[index], self.bench.probabilities)
 
-    def _answers(self, steps: Iterable[tuple[Layer, Arrays]]) -> dict[Value, Array]:
-        return {
-            value: top
-            for layer, tops in steps
-            for value, top in zip(layer.tops, tops, strict=False)
-            if value in self._kept
-        }
+    def _answers(self, layers: Iterable[Mapping[Value, Array]]) -> dict[Value, Array]:
+        return {value: top.copy() for tops in layers for value, top in tops.items() if value in self.kept}
 
     def _probed(self, index: int, expected: Mapping[Value, Array], got: Mapping[Value, Array]) -> Probed:
         errors = tuple(energy(expected[value], got[value]) for value in self.bench.outputs)

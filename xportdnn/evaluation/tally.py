@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from xportdnn import statistics
-from xportdnn.evaluation.metrics import Energy, energy
+from xportdnn.evaluation.metrics import Energy, Look, look
 from xportdnn.lazy import np
 from xportdnn.statistics import Statistics
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from xportdnn.layers import Array
 
 T = TypeVar("T")
+_PLACES = 16  # of a channel that are looked at first
 _UNIT = 1074  # every float64 is a whole multiple of 2**-1074
 
 
@@ -70,17 +71,22 @@ class Channels:
     @classmethod
     def of(cls, signal: Array, quantized: Array) -> Channels:
         """Both (C, n), n at least 1."""
-        value = quantized[:, 0].copy()
-        constant = quantized.min(axis=1) == quantized.max(axis=1)
-        return cls(constant, value, signal.min(axis=1), signal.max(axis=1))
+        count = len(quantized)
+        low, high = (np.full(count, end, np.float32) for end in (np.inf, -np.inf))
+        found = cls(np.ones(count, np.bool_), quantized[:, 0].copy(), low, high)
+        found.add(signal, quantized)
+        return found
 
     def add(self, signal: Array, quantized: Array) -> None:
         """Look at another picture, both (C, n)."""
         watched = np.flatnonzero(self.constant)
-        if not watched.size:
-            return
-        self.constant[watched] = (quantized[watched] == self.value[watched, np.newaxis]).all(axis=1)
-        watched = np.flatnonzero(self.constant)
+        # a few places tell of most channels that they vary
+        for step in (max(1, quantized.shape[1] // _PLACES), 1):
+            if not watched.size:
+                return
+            same = (quantized[watched, ::step] == self.value[watched, np.newaxis]).all(axis=1)
+            self.constant[watched] = same
+            watched = watched[same]
         self.low[watched] = np.minimum(self.low[watched], signal[watched].min(axis=1, initial=np.inf))
         self.high[watched] = np.maximum(self.high[watched], signal[watched].max(axis=1, initial=-np.inf))
 
@@ -119,19 +125,25 @@ class Tally:
     histogram: Statistics | None = None
 
     def add(self, signal: Array, quantized: Array) -> Energy:
-        """Look at one top of one picture, both arrays of one shape and not empty; NaN and infinity are not counted."""
-        found = energy(signal, quantized)
-        if not found.finite:
-            return found
-        self.sums = self.sums.plus(found)
-        self.count += signal.size
-        self.nonzero += int(np.count_nonzero(signal != 0))
-        self.minimum = min(self.minimum, float(signal.min()))
-        self.maximum = max(self.maximum, float(signal.max()))
-        return found
+        """Look at one top of one picture, both arrays of one shape and not empty; see `note`."""
+        seen = look(signal, quantized)
+        self.note(seen)
+        return seen.energy
+
+    def note(self, seen: Look) -> None:
+        """Count what was seen of one top of one picture; NaN and infinity are not counted."""
+        if not seen.energy.finite:
+            return
+        self.sums = self.sums.plus(seen.energy)
+        self.count += seen.size
+        self.nonzero += seen.nonzero
+        self.minimum = min(self.minimum, seen.minimum)
+        self.maximum = max(self.maximum, seen.maximum)
 
     def watch(self, signal: Array, quantized: Array) -> None:
         """Look for dead channels; both arrays (1, C, ...)."""
+        if self.channels is not None and not self.channels.constant.any():
+            return
         signal, quantized = (array.reshape(array.shape[1], -1) for array in (signal, quantized))
         if self.channels is None:
             self.channels = Channels.of(signal, quantized)

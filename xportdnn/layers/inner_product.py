@@ -44,7 +44,9 @@ def forward(p: Params, bottoms: Arrays, blobs: Arrays) -> Arrays:
     """One product for each image, so that an image's result does not depend on the others in its batch."""
     (x,) = bottoms
     (top_shape,) = shape(p, (x.shape,))
-    matrix = blobs[0] if p.transpose else blobs[0].T
+    # of a matrix that is not aligned NumPy makes a copy in another order, and with it the sums have another one, too
+    weight = np.require(blobs[0], requirements="A")
+    matrix = weight if p.transpose else weight.T
     images = top_shape[0] if len(top_shape) > 1 else 1
     top = np.empty((images, math.prod(top_shape[1:-1]), p.num_output), np.float32)
     for result, image in zip(top, x.reshape(images, -1, len(matrix)), strict=True):

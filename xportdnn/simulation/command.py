@@ -18,6 +18,7 @@ from xportdnn.npy import prepare_folder, read_inputs, write_tops
 from xportdnn.opening import complete, open_net, open_weights
 from xportdnn.options import Options
 from xportdnn.pictures import calibration_set
+from xportdnn.simulation.grid import check_codes
 from xportdnn.simulation.run import Simulation, prepare
 from xportdnn.simulation.vectors import Vectors
 
@@ -114,7 +115,9 @@ def simulate_files(options: SimulationOptions, journal: Journal) -> Counts:
             f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
             "conversion wrote"
         )
-    weights = execute.load(runnable(net, feeds), opened.weights)
+    layers = runnable(net, feeds)
+    check_codes(net, layers, model, options.arithmetic)
+    weights = execute.load(layers, opened.weights)
     simulation = prepare(net, weights, blocks, options.arithmetic, opened.inputs)
     for warning in simulation.warnings:
         journal.warn(warning)

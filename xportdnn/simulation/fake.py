@@ -13,12 +13,14 @@ memory in Caffe, sees trimmed numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 from xportdnn import execute, scales
 from xportdnn.layers import Array, Arrays
 from xportdnn.network import Layer, Net
-from xportdnn.precision import Ristretto
+from xportdnn.precision import Precision, Ristretto
 from xportdnn.simulation import formats as form
 from xportdnn.simulation.formats import Block, Format
 from xportdnn.simulation.held import Floats, Hardware, Held, Outcome
@@ -26,13 +28,27 @@ from xportdnn.simulation.places import Problems
 from xportdnn.simulation.trimmed import trimmed
 
 
-class _Prepared(NamedTuple):
+class Prepared(NamedTuple):
     """What a layer reads, multiplies with and writes; None: float."""
 
     layer_in: Format | None
     layer_out: Format | None
     blobs: Arrays
     in_place: bool = False
+
+
+class Turn(NamedTuple):
+    """What is done to the numbers at a layer; it follows from the formats alone, before there are any.
+
+    Attributes:
+        reads: the formats that its bottoms are brought into first; None: read as they are.
+        writes: the formats that its tops are brought into at last; None: left as they are.
+        tops: the formats that the tops have in the end; None: float.
+    """
+
+    reads: tuple[Format | None, ...]
+    writes: tuple[Format | None, ...]
+    tops: tuple[Format | None, ...]
 
 
 class Fake:
@@ -65,13 +81,13 @@ class Fake:
         """
         self.net = net
         self.clipped: dict[int, int] = {}
-        self.prepared: dict[int, _Prepared] = {}
+        self.prepared: dict[int, Prepared] = {}
         unfit = Problems(net)
         for layer in layers:
             blobs = weights.get(layer.index, ())
             block = heeded(layer, formats)
             if block is None:
-                self.prepared[layer.index] = _Prepared(None, None, blobs)
+                self.prepared[layer.index] = Prepared(None, None, blobs)
                 continue
             rounding = form.rounding_of(block, layer.index)
             layer_in, layer_out = (side(block, rounding, as_ristretto) for side in (form.layer_in, form.layer_out))
@@ -79,8 +95,22 @@ class Fake:
                 parameters = trimmed(layer, blobs, block, rounding, as_ristretto)
                 self.clipped[layer.index] = parameters.clipped
                 in_place = isinstance(block, Ristretto)
-                self.prepared[layer.index] = _Prepared(layer_in, layer_out, parameters.blobs, in_place)
+                self.prepared[layer.index] = Prepared(layer_in, layer_out, parameters.blobs, in_place)
         unfit.check("weights that do not fit their formats:")
+
+    def twin(self) -> Fake:
+        """The same weights, with formats of activations that can be changed apart."""
+        other = copy(self)
+        other.prepared = dict(self.prepared)
+        return other
+
+    def reformat(self, layer: Layer, block: Precision) -> None:
+        """Other formats for what a layer reads and writes; its weights stay as they are."""
+        if layer.index in self.prepared:
+            rounding = form.rounding_of(block, layer.index)
+            self.prepared[layer.index] = self.prepared[layer.index]._replace(
+                layer_in=form.layer_in(block, rounding), layer_out=form.layer_out(block, rounding)
+            )
 
     def feed(self, array: Array, block: Block | None) -> Outcome:
         """An input of the network."""
@@ -88,42 +118,42 @@ class Fake:
         top, saturated = _quantized(Floats(array, fed=True), layer_out, False)
         return Outcome((top,), saturated=saturated)
 
+    def turn(self, layer: Layer, known: Sequence[Format | None]) -> Turn:
+        """What is done at a layer.
+
+        Args:
+            known: the formats that its bottoms have.
+        """
+        layer_in, layer_out, *_ = self.prepared[layer.index]
+        if passes_floats_on(layer, known):
+            layer_in = layer_out = None
+        wanted = [layer_in if reads_numbers(layer, index) else None for index in range(len(known))]
+        reads, read = _brought(known, wanted)
+        moved = _shared(layer, read) if rearranges(layer) else None
+        wanted = [layer_out if index in quantities(layer) else None for index in range(len(layer.tops))]
+        return Turn(reads, *_brought([moved] * len(wanted), wanted))
+
     def run(self, layer: Layer, bottoms: tuple[Held, ...]) -> Outcome:
         """One layer.
 
         Raises:
             LayerError: NaN or infinity where numbers are quantized.
         """
-        own = self.prepared[layer.index]
-        if passes_floats_on(layer, bottoms):
-            own = _Prepared(None, None, own.blobs)
-        read, lost = self._read(layer, bottoms, own.layer_in)
-        arrays = execute.forward(self.net, layer, tuple(held.real for held in read), own.blobs)
-        known = _shared(layer, read) if rearranges(layer) else None
-        tops: list[Floats] = []
+        own, turn = self.prepared[layer.index], self.turn(layer, [held.format for held in bottoms])
+        floats = [held if isinstance(held, Floats) else Floats(held.real, held.format) for held in bottoms]
+        read = [_quantized(held, wanted, False) for held, wanted in zip(floats, turn.reads, strict=True)]
+        arrays = execute.forward(self.net, layer, tuple(held.real for held, _ in read), own.blobs)
         rectified = rectifies(self.net, layer)
-        for index, array in enumerate(arrays):
-            top = Floats(array, known)
-            if index in quantities(layer):
-                top, cut = _quantized(top, own.layer_out, rectified)
-                lost += cut
-            tops.append(top)
-        return Outcome(tuple(tops), read, lost, in_place=own.in_place)
+        written = [
+            _quantized(Floats(array), wanted, rectified) for array, wanted in zip(arrays, turn.writes, strict=True)
+        ]
+        tops = tuple(replace(held, format=known) for (held, _), known in zip(written, turn.tops, strict=True))
+        lost = sum(cut for _, cut in (*read, *written))
+        return Outcome(tops, tuple(held for held, _ in read), lost, in_place=own.in_place)
 
     def hardware(self, layer: Layer) -> Hardware:
         """Nothing: these are no numbers of hardware."""
         return Hardware({}, {})
-
-    def _read(self, layer: Layer, bottoms: Sequence[Held], layer_in: Format | None) -> tuple[tuple[Floats, ...], int]:
-        lost = 0
-        read: list[Floats] = []
-        for index, held in enumerate(bottoms):
-            bottom = held if isinstance(held, Floats) else Floats(held.real, held.format)
-            if reads_numbers(layer, index):
-                bottom, cut = _quantized(bottom, layer_in, False)
-                lost += cut
-            read.append(bottom)
-        return tuple(read), lost
 
 
 def heeded(layer: Layer, formats: Mapping[int, Block]) -> Block | None:
@@ -132,9 +162,13 @@ def heeded(layer: Layer, formats: Mapping[int, Block]) -> Block | None:
     return None if isinstance(block, Ristretto) and not layer.type.endswith("Ristretto") else block
 
 
-def passes_floats_on(layer: Layer, bottoms: Sequence[Held]) -> bool:
-    """Whether the layer only rectifies or moves numbers, and none of them is quantized."""
-    return scales.repeats(layer) and all(isinstance(held, Floats) and held.format is None for held in bottoms)
+def passes_floats_on(layer: Layer, known: Sequence[Format | None]) -> bool:
+    """Whether the layer only rectifies or moves numbers, and none of them is quantized.
+
+    Args:
+        known: the formats of its bottoms.
+    """
+    return scales.repeats(layer) and all(each is None for each in known)
 
 
 def quantities(layer: Layer) -> range:
@@ -166,15 +200,24 @@ def rearranges(layer: Layer) -> bool:
     return scales.copied(layer) or (layer.kind.name == "Pooling" and layer.params.pool == "MAX")
 
 
-def _shared(layer: Layer, read: Sequence[Floats]) -> Format | None:
+def _brought(
+    known: Sequence[Format | None], wanted: Sequence[Format | None]
+) -> tuple[tuple[Format | None, ...], tuple[Format | None, ...]]:
+    """Where numbers of known formats must change to have the wanted ones, and the formats they have then."""
+    pairs = list(zip(known, wanted, strict=True))
+    return tuple(new if new != old else None for old, new in pairs), tuple(new or old for old, new in pairs)
+
+
+def _shared(layer: Layer, read: Sequence[Format | None]) -> Format | None:
     """The format that all bottoms have."""
-    found = {held.format for index, held in enumerate(read) if reads_numbers(layer, index)}
+    found = {each for index, each in enumerate(read) if reads_numbers(layer, index)}
     return found.pop() if len(found) == 1 else None
 
 
 def _quantized(held: Floats, wanted: Format | None, rectified: bool) -> tuple[Floats, int]:
-    """The numbers in a format, and how many were beyond its range."""
-    if wanted is None or held.format == wanted:
+    """The numbers in a format, and how many were beyond its range; None: as they are."""
+    if wanted is None:
         return held, 0
-    lost = wanted.clipped(held.real, rectified)
-    return Floats(wanted.trim(held.real), wanted, held.fed), lost
+    real = held.real.copy()
+    lost = form.bring(wanted, real, rectified)
+    return Floats(real, wanted, held.fed), lost

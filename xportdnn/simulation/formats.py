@@ -9,21 +9,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
 
 from xportdnn.arithmetic import Int64s, Integers, minifloat, qformat, threshold
 from xportdnn.arithmetic.rounding import Rounding, half_away, stochastic
 from xportdnn.choices import Mode
-from xportdnn.errors import LayerError
 from xportdnn.layers import Array
 from xportdnn.lazy import np
 from xportdnn.precision import Precision, Ristretto
+from xportdnn.simulation.reach import Reach, reach
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Block: TypeAlias = Union[Precision, Ristretto]
 _STEEPEST = 126  # 2**fl beyond this is no normal float32
+_STRETCH = 1 << 16  # values that are trimmed at a time, so that they stay in the cache
 
 
 class Format(Protocol):
@@ -31,12 +33,39 @@ class Format(Protocol):
 
     def trim(self, values: Array) -> Array: ...
 
+    def overwrite(self, values: Array, found: Reach, spare: Array) -> None:
+        """Trim values in place that reach so far; `spare` has their shape, and no meaning."""
+
     def clipped(self, values: Array, rectified: bool) -> int:
         """How many values lie beyond the range; `rectified`: a ReLU behind it makes those below zero equal anyway.
 
         Raises:
             LayerError: NaN or infinity among them.
         """
+
+    def beyond(self, values: Array, found: Reach, rectified: bool) -> int:
+        """The same of values that reach so far."""
+
+
+def bring(form: Format, values: Array, rectified: bool = False) -> int:
+    """Trim an array in place; how many of its values were clipped.
+
+    Args:
+        values: in one piece of memory, its axes in any order there.
+        rectified: see `Format.clipped`.
+
+    Raises:
+        LayerError: NaN or infinity among them.
+    """
+    flat = values.ravel(order="K")
+    spare: Array = np.empty(min(_STRETCH, flat.size), np.float32)
+    lost = 0
+    for start in range(0, flat.size, _STRETCH):
+        stretch = flat[start : start + _STRETCH]
+        found = reach(stretch, values)
+        lost += form.beyond(stretch, found, rectified)
+        form.overwrite(stretch, found, spare[: stretch.size])
+    return lost
 
 
 @dataclass(frozen=True)
@@ -63,12 +92,30 @@ class Threshold:
     def dequantize(self, integers: Integers) -> Array:
         return threshold.dequantize(integers, self.th, self.bits)
 
+    def overwrite(self, values: Array, found: Reach, spare: Array) -> None:
+        limit, divisor = self._float32s
+        if not found.inside(-float(limit), float(limit)):
+            np.clip(values, -limit, limit, out=values)
+        threshold.trim_inside(values, divisor, spare)
+
+    @cached_property
+    def _float32s(self) -> tuple[Array, Array]:
+        """The threshold, and the divisor of `threshold.trim_inside`."""
+        return np.asarray(self.th, np.float32), threshold.divisor(self.th, self.bits)
+
     def clipped(self, values: Array, rectified: bool = False) -> int:
-        # the largest integer times the step may come out one float above the threshold
-        limit = max(np.float32(self.th), np.float32(self.limits[1]) * np.float32(self.step))
-        if _inside(values, -float(limit), float(limit), rectified):
+        return self.beyond(values, reach(values), rectified)
+
+    def beyond(self, values: Array, found: Reach, rectified: bool) -> int:
+        limit = self._limit
+        if found.inside(-math.inf if rectified else -limit, limit):
             return 0
         return _count(threshold.clips(_seen(values, rectified), limit))
+
+    @cached_property
+    def _limit(self) -> float:
+        # the largest integer times the step may come out one float above the threshold
+        return float(max(np.float32(self.th), np.float32(self.limits[1]) * np.float32(self.step)))
 
     def __str__(self) -> str:
         return f"a threshold of {self.th:g} at {self.bits} bits"
@@ -99,9 +146,15 @@ class Fixed:
     def dequantize(self, integers: Integers) -> Array:
         return qformat.dequantize(integers, self.fl)
 
+    def overwrite(self, values: Array, found: Reach, spare: Array) -> None:
+        np.copyto(values, self.trim(values))
+
     def clipped(self, values: Array, rectified: bool = False) -> int:
+        return self.beyond(values, reach(values), rectified)
+
+    def beyond(self, values: Array, found: Reach, rectified: bool) -> int:
         least, greatest = (math.ldexp(limit, -self.fl) for limit in self.limits)
-        if _inside(values, least, greatest, rectified):
+        if found.inside(-math.inf if rectified else least, greatest):
             return 0
         return _count(qformat.saturates(_seen(values, rectified), self.bits, self.fl))
 
@@ -125,9 +178,15 @@ class Minifloat:
     def trim(self, values: Array) -> Array:
         return minifloat.trim(values, self.mant_bits, self.exp_bits, self.rounding, as_ristretto=self.as_ristretto)
 
+    def overwrite(self, values: Array, found: Reach, spare: Array) -> None:
+        np.copyto(values, self.trim(values))
+
     def clipped(self, values: Array, rectified: bool = False) -> int:
+        return self.beyond(values, reach(values), rectified)
+
+    def beyond(self, values: Array, found: Reach, rectified: bool) -> int:
         limit = minifloat.largest(self.mant_bits, self.exp_bits)
-        if _inside(values, -limit, limit, rectified):
+        if found.inside(-math.inf if rectified else -limit, limit):
             return 0
         return _count(np.abs(_seen(values, rectified)) > np.float64(limit))
 
@@ -208,15 +267,6 @@ def _ristretto_problems(block: Ristretto) -> Iterator[str]:
         yield f"mant_bits is {block.mant_bits} and exp_bits {block.exp_bits}; 1 to 23 and 1 to 8 can be simulated"
     if not -_STEEPEST <= block.exp_min <= block.exp_max <= _STEEPEST:
         yield f"exp_min is {block.exp_min} and exp_max {block.exp_max}; the first must not be above the second"
-
-
-def _inside(values: Array, least: float, greatest: float, rectified: bool) -> bool:
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    # a NaN makes one of the two NaN, in whatever place it stands
-    if not math.isfinite(low + high):
-        wrong = int(values.size - np.isfinite(values).sum())
-        raise LayerError(f"{wrong} values of {values.size} are NaN or infinite; check the input and the weights")
-    return (rectified or least <= low) and high <= greatest
 
 
 def _seen(values: Array, rectified: bool) -> Array:

@@ -13,11 +13,10 @@ from xportdnn.network import Layer, Net
 @contextmanager
 def placed(net: Net, layer: Layer) -> Iterator[None]:
     """A LayerError from inside gets the layer's place, if it has none yet."""
-    where = net.where(layer)
     try:
         yield
     except LayerError as error:
-        text = str(error)
+        where, text = net.where(layer), str(error)
         raise LayerError(text if text.startswith(where) else f"{where}: {text}") from None
 
 

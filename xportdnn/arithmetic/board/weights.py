@@ -76,7 +76,7 @@ def xilinx(
     rows = along(np.asarray(th_params, np.float32), 0, weight.ndim)
     weights = threshold.quantize(weight, rows, bits.params)
     whole_bias = threshold.quantize(bias, th_layer_out, bits.layer_out)
-    scale = _factors(bits, th_layer_in, th_params, th_layer_out)
+    scale = _scale(bits, th_layer_in, th_params, th_layer_out)
     return Stored(
         weights.astype(np.int8),
         (whole_bias << _BIAS_FRACTION).astype(np.int16),
@@ -91,12 +91,18 @@ def xilinx(
     )
 
 
-def _factors(bits: Triple, th_layer_in: float, th_params: ArrayLike, th_layer_out: float) -> NDArray[np.uint32]:
-    """step_params * step_in / step_out * 2**22, every operation rounded to float32, for each output channel."""
+def factors(bits: Triple, th_layer_in: float, th_params: ArrayLike, th_layer_out: float) -> Array:
+    """step_params * step_in / step_out for each output channel, every operation rounded to float32."""
     product = threshold.step(th_params, bits.params) * threshold.step(th_layer_in, bits.layer_in)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        ratio = np.asarray(product / threshold.step(th_layer_out, bits.layer_out), np.float32)
-        scale = half_away(np.ldexp(ratio, XILINX_SHIFT).astype(np.float64))
+        return np.asarray(product / threshold.step(th_layer_out, bits.layer_out), np.float32)
+
+
+def _scale(bits: Triple, th_layer_in: float, th_params: ArrayLike, th_layer_out: float) -> NDArray[np.uint32]:
+    """The factors with 22 fractional bits."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.ldexp(factors(bits, th_layer_in, th_params, th_layer_out), XILINX_SHIFT)
+        scale = half_away(scaled.astype(np.float64))
     largest = float(scale.max(initial=0))
     if not largest < 1 << 32:
         raise LayerError(

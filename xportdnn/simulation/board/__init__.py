@@ -1,5 +1,6 @@
 """The arithmetic of `chaidnn`: the board.
 
+    kinds     the layer types that its kernel does not compute
     fusion    what it computes inside another layer
     weights   its convolutions' numbers, BatchNorm and Scale worked in
     geometry  which sizes and axes it takes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from xportdnn.network import Layer, Net
+from xportdnn.network import Layer, Net, Value
 from xportdnn.simulation.places import Problems, Warnings
 
 _FOLDING = ("Convolution", "Eltwise", "InnerProduct")
@@ -28,6 +28,7 @@ class Fusion:
         rectified: layers whose last step is a ReLU.
         inside: layers whose own tops the board never has.
         dropped: ReLUs that have no effect.
+        shared: ReLUs that cannot be folded alone -> the value that other layers would see rectified, too.
     """
 
     normalised: dict[int, tuple[Layer, Layer]] = field(default_factory=dict)
@@ -35,18 +36,44 @@ class Fusion:
     rectified: set[int] = field(default_factory=set)
     inside: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
+    shared: dict[int, Value] = field(default_factory=dict)
 
 
-def fuse(net: Net, layers: Sequence[Layer], problems: Problems, warnings: Warnings) -> Fusion:
-    """What is fused in these layers; ReLUs that cannot be folded without changing other layers are problems."""
+def fuse(net: Net, layers: Sequence[Layer]) -> Fusion:
+    """What is fused in these layers."""
     fusion = Fusion()
     for layer in layers:
         if _is(layer, "Convolution"):
             _normalise(net, layer, fusion)
     for layer in layers:
         if _is(layer, "ReLU"):
-            _fold(net, layer, fusion, problems, warnings)
+            _fold(net, layer, fusion)
     return fusion
+
+
+def report(net: Net, layers: Sequence[Layer], fusion: Fusion, problems: Problems, warnings: Warnings) -> None:
+    """Say what becomes of the ReLUs; those that cannot be folded without changing other layers are problems."""
+    for layer in layers:
+        if not _is(layer, "ReLU"):
+            continue
+        if layer.params.negative_slope:
+            warnings.add("the board has no negative_slope; everything below 0 becomes 0", layer)
+        producer = before(net, layer)
+        if layer.index in fusion.dropped:
+            warnings.add(_DROPPED, layer, f"behind {producer.type}")
+        if value := fusion.shared.get(layer.index):
+            owner = fusion.owners.get(producer.index, producer)
+            readers = ", ".join(reader.name for reader in net.readers[value])
+            problems.add(
+                layer,
+                f"the board computes it inside {owner.name}, whose top '{value.blob}' has other readers, too "
+                f"({readers}); they would see it rectified",
+            )
+
+
+def before(net: Net, layer: Layer) -> Layer:
+    """The layer that computes what this one reads first, past those that are taken out of the network."""
+    return list(_producers(net, layer))[-1]
 
 
 def _is(layer: Layer, *names: str) -> bool:
@@ -72,25 +99,17 @@ def _only_reader(net: Net, layer: Layer) -> Layer | None:
     return readers[0] if len(readers) == 1 else None
 
 
-def _fold(net: Net, relu: Layer, fusion: Fusion, problems: Problems, warnings: Warnings) -> None:
+def _fold(net: Net, relu: Layer, fusion: Fusion) -> None:
     passed = list(_producers(net, relu))
     producer = passed[-1]
     owner = fusion.owners.get(producer.index, producer)
-    if relu.params.negative_slope:
-        warnings.add("the board has no negative_slope; everything below 0 becomes 0", relu)
     if not _is(owner, *_FOLDING):
         if not _is(owner, "ReLU"):
             fusion.dropped.add(relu.index)
-            warnings.add(_DROPPED, relu, f"behind {producer.type}")
         return
     shared = [layer for layer in passed if _only_reader(net, layer) is None]
     if shared:
-        readers = ", ".join(layer.name for layer in net.readers[shared[-1].tops[0]])
-        problems.add(
-            relu,
-            f"the board computes it inside {owner.name}, whose top '{shared[-1].tops[0].blob}' has other readers, too "
-            f"({readers}); they would see it rectified",
-        )
+        fusion.shared[relu.index] = shared[-1].tops[0]
         return
     if not _is(owner, "InnerProduct"):  # whose ReLU is computed in float
         fusion.rectified.add(owner.index)

@@ -35,16 +35,21 @@ def of_pooling(layer: Layer, size: Shape, counts: Shape) -> Windows:
         raise LayerError("the board has no mask of MAX pooling; remove the second top")
     if windows.stride[0] != windows.stride[1] or windows.pad[0] != windows.pad[1]:
         raise LayerError("the board takes only the same stride and pad along both axes")
-    rounded_up = tuple(
-        1 - (kernel - length - 2 * pad) // stride
-        for length, pad, kernel, stride in zip(size, windows.pad, windows.kernel, windows.stride, strict=True)
-    )
+    rounded_up = windows_on_board(windows, size)
     if rounded_up != counts:
         raise LayerError(
             f"the board makes {rounded_up[0]} x {rounded_up[1]} windows where Caffe makes {counts[0]} x {counts[1]}: "
             "it rounds up and never drops the last one; change kernel_size, stride or pad"
         )
     return windows
+
+
+def windows_on_board(windows: Windows, size: Shape) -> Shape:
+    """How many windows of a Pooling the board lays over planes of `size`: rounded up, none dropped."""
+    return tuple(
+        1 - (kernel - length - 2 * pad) // stride
+        for length, pad, kernel, stride in zip(size, windows.pad, windows.kernel, windows.stride, strict=True)
+    )
 
 
 def check_fused(batch_norm: Layer, scale: Layer) -> None:

@@ -24,7 +24,8 @@ from xportdnn.layers import convolution as conv_rule
 from xportdnn.layers import pooling as pool_rule
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
-from xportdnn.simulation.board.plan import MOVED, SOFTWARE, plan
+from xportdnn.simulation.board.kinds import MOVED, SOFTWARE
+from xportdnn.simulation.board.plan import plan
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
 from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.moves import moved

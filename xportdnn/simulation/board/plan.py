@@ -18,13 +18,12 @@ from xportdnn.errors import LayerError
 from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Net, Value, infer_shapes
 from xportdnn.simulation.board import geometry
-from xportdnn.simulation.board.fusion import Fusion, fuse
-from xportdnn.simulation.board.weights import Convolution, alone, fused, of_board
+from xportdnn.simulation.board.fusion import Fusion, fuse, report
+from xportdnn.simulation.board.kinds import MOVED, SOFTWARE
+from xportdnn.simulation.board.weights import Convolution, alone, fused, of_board, store
 from xportdnn.simulation.formats import Block, Fixed, Whole, whole_in, whole_out
 from xportdnn.simulation.places import Problems, Warnings
 
-SOFTWARE = frozenset({"InnerProduct", "Softmax", "Crop", "PriorBox", "DetectionOutput", "ArgMax"})
-MOVED = frozenset({"Concat", "Permute", "Flatten", "Reshape", "Dropout", "Split"})
 _UNRECORDED = frozenset({"Deconvolution", "Power"})
 _NHWC = (0, 2, 3, 1)
 
@@ -75,7 +74,8 @@ def plan(
         NetworkError: every layer that it cannot run.
     """
     problems, warnings = Problems(net), Warnings()
-    fusion = fuse(net, layers, problems, warnings)
+    fusion = fuse(net, layers)
+    report(net, layers, fusion, problems, warnings)
     planner = _Planner(net, weights, blocks, infer_shapes(net, inputs), fusion, warnings)
     planner.written |= dict.fromkeys(inputs)
     for layer in layers:
@@ -175,9 +175,9 @@ def _convolution(planner: _Planner, layer: Layer) -> Whole:
         batch_norm, scale = planner.fusion.normalised[layer.index]
         geometry.check_fused(batch_norm, scale)
         parts = [blobs, *(planner.weights[each.index] for each in (batch_norm, scale))]
-        found = fused(parts, batch_norm.params.eps, block, planner.blocks.get(scale.index))
+        found = store(fused(parts, batch_norm.params.eps, block, planner.blocks.get(scale.index)))
     else:
-        found = alone(layer, blobs, block)
+        found = store(alone(layer, blobs, block))
     if found.truncated is not None:
         planner.warnings.add(_TRUNCATED, layer, f"{found.truncated:g}")
     planner.enters(layer, found.layer_in)
@@ -185,7 +185,7 @@ def _convolution(planner: _Planner, layer: Layer) -> Whole:
     planner.convolutions[layer.index] = found
     shape, group = blobs[0].shape, layer.params.group
     for fault in faults.convolution(found.mode, shape, group, windows, counts, found.bits, found.fl_params, first):
-        planner.warnings.add(fault, layer)
+        planner.warnings.add(fault.sentence, layer)
     if group > 2 and group == layer.params.num_output and found.mode is Mode.XILINX:
         planner.warnings.add(_DEPTHWISE, layer)
     return found.layer_out
@@ -218,7 +218,7 @@ def _pooling(planner: _Planner, layer: Layer) -> Whole | None:
     elif own is not None and out is not None and own != out:
         planner.warnings.add(_UNSCALED, layer, f"reads {own}, writes {out}")
     for fault in faults.pooling("AVE" if params.pool == "AVE" else "MAX", channels, tuple(size), windows, counts):
-        planner.warnings.add(fault, layer)
+        planner.warnings.add(fault.sentence, layer)
     return out or planner.arriving(layer)[0]
 
 

@@ -34,11 +34,41 @@ _WRITTEN = {Mode.XILINX: ("bw_layer_out", "th_layer_out"), Mode.DYNAMIC_FIXED: (
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A convolution's floats, and the formats in which the board is going to store them.
+
+    Attributes:
+        weight: (num_output, channels / group, *kernel).
+        bias: (num_output,), zeros where the layer has none.
+        precision: complete; what the Scale says of the output, where one is worked in.
+        th_params: (num_output,); none in DynamicFixed mode.
+        truncated: the th_layer_out of which only the whole part was kept; None where nothing was lost.
+    """
+
+    weight: Array
+    bias: Array
+    precision: Precision
+    th_params: Array | None = None
+    truncated: float | None = None
+
+    @property
+    def bits(self) -> Triple:
+        widths = (self.precision.bw_layer_in, self.precision.bw_params, self.precision.bw_layer_out)
+        return Triple(*(width for width in widths if width is not None))
+
+    @property
+    def fl(self) -> Triple:
+        """Empty of meaning in Xilinx mode."""
+        lengths = (self.precision.fl_layer_in, self.precision.fl_params, self.precision.fl_layer_out)
+        return Triple(*(length or 0 for length in lengths))
+
+
+@dataclass(frozen=True)
 class Convolution:
     """A convolution as the board has it.
 
     Attributes:
-        truncated: the th_layer_out of which only the whole part was kept; None where nothing was lost.
+        truncated: as in `Prepared`.
     """
 
     stored: Stored
@@ -64,20 +94,20 @@ def of_board(block: Block | None) -> Precision | None:
     return Precision(**{name: getattr(block, name) for name in names})
 
 
-def alone(layer: Layer, blobs: Arrays, block: Block | None) -> Convolution:
+def alone(layer: Layer, blobs: Arrays, block: Block | None) -> Prepared:
     """A Convolution by itself.
 
     Raises:
-        LayerError: its block is missing or incomplete, or the board cannot store its numbers.
+        LayerError: its block is missing or incomplete.
     """
     precision = _complete(of_board(block), _NEEDED)
     bias = blobs[1] if len(blobs) > 1 else np.zeros(layer.params.num_output, np.float32)
     if precision.mode is Mode.XILINX:
-        return _xilinx(blobs[0], bias, precision, thresholds(layer, blobs[0], precision))
-    return _dynamic_fixed(blobs[0], bias, precision)
+        return Prepared(blobs[0], bias, precision, thresholds(layer, blobs[0], precision))
+    return Prepared(blobs[0], bias, precision)
 
 
-def fused(blobs: Sequence[Arrays], eps: float, block: Block | None, written: Block | None) -> Convolution:
+def fused(blobs: Sequence[Arrays], eps: float, block: Block | None, written: Block | None) -> Prepared:
     """A Convolution with the BatchNorm and Scale behind it.
 
     Args:
@@ -87,7 +117,7 @@ def fused(blobs: Sequence[Arrays], eps: float, block: Block | None, written: Blo
         written: the Scale's.
 
     Raises:
-        LayerError: a block is missing or incomplete, or the board cannot store the numbers.
+        LayerError: a block is missing or incomplete, or there is no number to store.
     """
     precision = _complete(of_board(block), _NEEDED)
     output = _complete(of_board(written), _WRITTEN, "its Scale ")
@@ -95,19 +125,24 @@ def fused(blobs: Sequence[Arrays], eps: float, block: Block | None, written: Blo
         raise LayerError(
             f"is in {precision.mode.value} mode, its Scale in {output.mode.value}; convert the network again"
         )
-    weight, bias = _worked_in(eps, *blobs)
+    weight, bias = worked_in(eps, *blobs)
     if precision.mode is Mode.XILINX:
         return _fused_xilinx(weight, bias, precision, output)
     peak = float(np.abs(weight).max(initial=0))
     if not peak:
         raise LayerError("all its weights are 0 with BatchNorm and Scale worked in; the board takes their logarithm")
     assert precision.bw_params is not None
-    fl_params = precision.bw_params - (math.ceil(abs(math.log2(peak))) + 1)
+    fl_params = fused_fl_params(precision.bw_params, peak)
     bits, fl = output.bw_layer_out, output.fl_layer_out
-    return _dynamic_fixed(weight, bias, replace(precision, bw_layer_out=bits, fl_layer_out=fl, fl_params=fl_params))
+    return Prepared(weight, bias, replace(precision, bw_layer_out=bits, fl_layer_out=fl, fl_params=fl_params))
 
 
-def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Precision) -> Convolution:
+def fused_fl_params(bw_params: int, peak: float) -> int:
+    """The fractional bits of fused weights in DynamicFixed mode; peak: the largest |weight|, above 0."""
+    return bw_params - (math.ceil(abs(math.log2(peak))) + 1)
+
+
+def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Precision) -> Prepared:
     assert output.th_layer_out is not None
     whole = float(math.trunc(output.th_layer_out))
     if whole < 1:
@@ -116,11 +151,11 @@ def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Prec
             "and divides by it; work BatchNorm and Scale into the weights before the conversion"
         )
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    found = _xilinx(weight, bias, replace(precision, bw_layer_out=output.bw_layer_out, th_layer_out=whole), rows)
-    return replace(found, truncated=output.th_layer_out if whole != output.th_layer_out else None)
+    written = replace(precision, bw_layer_out=output.bw_layer_out, th_layer_out=whole)
+    return Prepared(weight, bias, written, rows, output.th_layer_out if whole != output.th_layer_out else None)
 
 
-def _worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
+def worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
     """weights * S and S * (bias - mean) + beta with S = gamma / sqrt(variance + eps)."""
     mean, variance = moments(batch_norm)
     factor = scale[0] / np.sqrt(variance + np.float32(eps))
@@ -131,30 +166,24 @@ def _worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> t
     return np.asarray(conv[0] * along(factor, 0, conv[0].ndim), np.float32), np.asarray(factor * (bias - mean) + beta)
 
 
-def _xilinx(weight: Array, bias: Array, precision: Precision, rows: Array) -> Convolution:
-    bits = _bits(precision)
+def store(prepared: Prepared) -> Convolution:
+    """As the host stores it.
+
+    Raises:
+        LayerError: the board cannot store its numbers.
+    """
+    weight, bias, bits, precision = prepared.weight, prepared.bias, prepared.bits, prepared.precision
+    if prepared.th_params is None:
+        fl = prepared.fl
+        stored = host.dynamic_fixed(weight, bias, bits, fl)
+        sides = Fixed(fl.layer_in, bits.layer_in), Fixed(fl.layer_out, bits.layer_out)
+        return Convolution(stored, Mode.DYNAMIC_FIXED, bits, fl.params, *sides)
     th_in, th_out = precision.th_layer_in, precision.th_layer_out
     assert th_in is not None
     assert th_out is not None
-    stored = host.xilinx(weight, bias, bits, th_in, rows, th_out)
-    sides = Threshold(th_in, bits.layer_in), Threshold(th_out, bits.layer_out)
-    return Convolution(stored, Mode.XILINX, bits, 0, *sides)
-
-
-def _dynamic_fixed(weight: Array, bias: Array, precision: Precision) -> Convolution:
-    bits = _bits(precision)
-    fl_in, fl_params, fl_out = precision.fl_layer_in, precision.fl_params, precision.fl_layer_out
-    assert fl_in is not None
-    assert fl_params is not None
-    assert fl_out is not None
-    stored = host.dynamic_fixed(weight, bias, bits, Triple(fl_in, fl_params, fl_out))
-    sides = Fixed(fl_in, bits.layer_in), Fixed(fl_out, bits.layer_out)
-    return Convolution(stored, Mode.DYNAMIC_FIXED, bits, fl_params, *sides)
-
-
-def _bits(precision: Precision) -> Triple:
-    bits = (precision.bw_layer_in, precision.bw_params, precision.bw_layer_out)
-    return Triple(*(width for width in bits if width is not None))
+    stored = host.xilinx(weight, bias, bits, th_in, prepared.th_params, th_out)
+    limits = Threshold(th_in, bits.layer_in), Threshold(th_out, bits.layer_out)
+    return Convolution(stored, Mode.XILINX, bits, 0, *limits, prepared.truncated)
 
 
 def _complete(block: Precision | None, needed: Mapping[Mode, tuple[str, ...]], whose: str = "") -> Precision:

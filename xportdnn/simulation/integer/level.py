@@ -78,7 +78,7 @@ class Integer:
         Raises:
             LayerError: a sum that does not fit into 64 bits, or NaN or infinity in a float.
         """
-        block = None if passes_floats_on(layer, bottoms) else self.blocks.get(layer.index)
+        block = None if passes_floats_on(layer, [held.format for held in bottoms]) else self.blocks.get(layer.index)
         read, lost = _read(layer, bottoms, formats.whole_in(block))
         results, form = self._compute(layer, read, formats.whole_out(block))
         if form is None:

@@ -1,0 +1,6 @@
+"""Better weights for a quantized network, kept only where they are better: `fold --equalize` and `--bias_correct`.
+
+judging   how far a quantized network is from the float one, on pictures held back
+choosing  one improvement after the other: made on half of the pictures, judged on the other half
+command   from files to a folded, proven and improved network
+"""
