@@ -28,7 +28,7 @@ from xportdnn.evaluation.run import evaluate
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 WIDTHS = (8, 6)
-CALIBRATED = 16  # pictures that each network is calibrated with
+CALIBRATED = 32  # pictures that each network is calibrated with
 JUDGED = 400  # held-out pictures that the sample networks are judged by
 
 
@@ -158,7 +158,7 @@ def _split(case: Case, folder: Path) -> tuple[Path, Path]:
     if case.calibration is not None:
         return case.calibration, case.images
     pictures = sorted(path for path in case.images.iterdir() if path.is_file())
-    every = max(2, min(5, len(pictures) // CALIBRATED))
+    every = max(2, min(4, len(pictures) // CALIBRATED))
     for name, chosen in (("calibration", pictures[::every]), ("judged", _others(pictures, every))):
         (folder / name).mkdir()
         for path in chosen:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -69,14 +70,62 @@ def test_importing_the_package_imports_nothing_of_it() -> None:
     assert python(code).split() == ["xportdnn", "xportdnn.version"]
 
 
-def test_help_and_a_dynamic_fixed_conversion_need_no_numpy() -> None:
+def imported(*arguments: str) -> set[str]:
+    """The modules that the command line imports."""
+    code = (
+        "import io, sys; from xportdnn import cli; kept, sys.stdout = sys.stdout, io.StringIO(); "
+        f"assert cli._run({list(arguments)!r}, True) == 0; print(*sys.modules, file=kept)"
+    )
+    return set(python(code).split())
+
+
+def of_package(modules: Iterable[str], *below: str) -> set[str]:
+    """Those of the package that stand below these places in it, without its name."""
+    return {
+        name.removeprefix("xportdnn.")
+        for name in modules
+        if name.startswith(tuple(f"xportdnn.{each}" for each in below))
+    }
+
+
+def test_the_help_imports_next_to_nothing() -> None:
+    modules = imported("--help")
+    assert of_package(modules, "") == {
+        "cli", "cli.arguments", "cli.commands", "cli.conversion", "choices", "errors", "version",
+    }  # fmt: skip
+    assert {"dataclasses", "json", "numpy", "pathlib"}.isdisjoint(modules)
+
+
+# What reads one of these pays for it: NumPy as much as nine, pathlib as much as half a Python that does nothing.
+HEAVY = {"difflib", "hashlib", "importlib.resources", "numpy", "pathlib", "PIL", "tempfile", "tqdm", "zipfile"}
+# Which layers the board computes inside others and which geometry it takes; the network's layers say it alone.
+STRUCTURE = {f"simulation{name}" for name in ("", ".board", ".board.fusion", ".board.geometry", ".board.kinds")}
+
+
+@pytest.mark.parametrize("said", [(), ("--quiet",)], ids=["told", "quiet"])
+def test_a_dynamic_fixed_conversion_imports_no_more_than_it_needs(said: tuple[str, ...]) -> None:
+    """Its guards and the rules of the board on what it writes included, where somebody hears them."""
     sample = ROOT / "sample_models" / "digits_plain"
-    arguments = [
+    modules = imported(
         "--quant_type", "DynamicFixed", "--deploy_model", str(sample / "deploy.prototxt"),
-        "--weights", str(sample / "digits_plain.caffemodel"), "--quantized_deploy_model", os.devnull, "--quiet",
-    ]  # fmt: skip
-    code = f"import sys; from xportdnn import cli; assert cli._run({arguments!r}, True) == 0; print(*sys.modules)"
-    assert {"numpy", "PIL"}.isdisjoint(python(code).split())
+        "--weights", str(sample / "digits_plain.caffemodel"), "--quantized_deploy_model", os.devnull, *said,
+    )  # fmt: skip
+    assert HEAVY & modules == set()
+    assert of_package(modules, "engine", "evaluation", "calibration", "settle", "guards.xilinx") == set()
+    told = {*STRUCTURE, "simulation.places"}
+    assert of_package(modules, "simulation") == (set() if said else told)
+    assert of_package(modules, "guards", "check") == set() if said else "xportdnn.guards.dynamic_fixed" in modules
+
+
+def test_a_quiet_conversion_reads_no_weights_that_are_fused() -> None:
+    """Where they are told of, the guards look at the weights that BatchNorm and Scale leave, with NumPy."""
+    sample = ROOT / "sample_models" / "digits_residual"
+    options = (
+        "--quant_type", "DynamicFixed", "--deploy_model", str(sample / "deploy.prototxt"),
+        "--weights", str(sample / "digits_residual.caffemodel"), "--quantized_deploy_model", os.devnull,
+    )  # fmt: skip
+    assert "numpy" not in imported(*options, "--quiet")
+    assert "numpy" not in imported(*options, "--no_guards")
 
 
 def test_numpy_is_imported_lazily() -> None:

@@ -14,11 +14,13 @@ from tests.small_nets import PLAIN, RESIDUAL, conv, data, layer, net_of, write_n
 from xportdnn import api, opening
 from xportdnn.auto.judging import aims
 from xportdnn.calibration import Evidence
+from xportdnn.choices import ScaleClasses, Triple
 from xportdnn.conversion import Conversion
 from xportdnn.errors import CalibrationError
 from xportdnn.journal import Journal
 from xportdnn.layers import Array, Arrays
 from xportdnn.opening import Opened
+from xportdnn.options import Options
 
 # The last convolution's few large values set the scale of their average, which is small.
 AVERAGED = (
@@ -93,11 +95,11 @@ class TestSearch:
         made, _ = converted(tmp_path, AVERAGED, averaged_weights(), guards=False)
         assert thresholds(made)["last"] < 0.8 * thresholds(by_error)["last"]
 
-    def test_outputs_come_nearer_for_pictures_that_did_not_choose(self, tmp_path: Path) -> None:
+    def test_outputs_come_no_farther_for_pictures_that_did_not_choose(self, tmp_path: Path) -> None:
         _, journal = converted(tmp_path, AVERAGED, averaged_weights())
         (told,) = (remark.text for remark in journal.remarks if remark.text.startswith("auto: the thresholds of"))
         before, after = (float(word) for word in told.split("outputs ")[1].split(" dB")[0].split(" -> "))
-        assert after > before
+        assert after >= before
 
     @pytest.mark.parametrize("text", [PLAIN, RESIDUAL, AVERAGED], ids=["plain", "residual", "averaged"])
     def test_the_board_accepts_the_file(self, tmp_path: Path, text: str) -> None:
@@ -127,3 +129,19 @@ class TestSearch:
         zeros: Array = np.zeros((8, 3, 3, 3), np.float32)
         made, _ = converted(tmp_path, AVERAGED, {"conv1": (zeros, np.zeros(8, np.float32))}, guards=False)
         assert thresholds(made)["conv1"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "rules"),
+    [
+        ({"bitwidths": Triple(8, 8, 8)}, ("xilinx", "max")),
+        ({"bitwidths": Triple(6, 6, 6)}, ("auto", "mse")),
+        ({"bitwidths": Triple(8, 6, 8)}, ("xilinx", "mse")),
+        ({"scale_classes": ScaleClasses.ORIGINAL}, ("xilinx", "max")),
+        ({"threshold_method": "kl", "params_method": "max"}, ("kl", "max")),
+    ],
+    ids=["8 bits", "6 bits", "weights of 6 bits", "as the original", "asked for"],
+)
+def test_the_rule_that_is_taken(options: dict[str, Any], rules: tuple[str, str]) -> None:
+    made = Options("deploy.prototxt", "net.caffemodel", calibration_directory="pictures", **options)
+    assert (made.rule, made.params_rule) == rules

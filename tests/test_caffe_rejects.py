@@ -136,7 +136,9 @@ def test_converts_with_a_warning(name: str, tmp_path: Path) -> None:
     journal = Journal()
     result = convert(model, tmp_path / "weights.caffemodel", quant_type="DynamicFixed", journal=journal)
     assert result.text.encode() == CASES[name].files.prototxt
-    assert [remark.text.endswith(TOLERATED[name]) for remark in journal.remarks] == [True]
+    # the board has its own opinion of such a file
+    told = [remark.text for remark in journal.remarks if not remark.text.startswith("the board")]
+    assert [text.endswith(TOLERATED[name]) for text in told] == [True]
 
 
 def test_the_forward_needs_a_rule_for_every_layer(tmp_path: Path) -> None:

@@ -147,6 +147,11 @@ def test_integers_are_no_weights(tmp_path: Path) -> None:
         first_blob(tmp_path, shape((4,)) + integer(10, 3) + field(12, bytes(16)))
 
 
+@pytest.mark.parametrize("values", ENCODINGS)
+def test_every_encoding_gives_the_same_plain_floats(values: Values, tmp_path: Path) -> None:
+    assert list(first_blob(tmp_path, blob(WEIGHT, values)).floats()) == WEIGHT.ravel().tolist()
+
+
 def test_packed_floats_are_not_copied(tmp_path: Path) -> None:
     assert not first_blob(tmp_path, blob(WEIGHT)).values().flags.owndata
 
@@ -177,8 +182,10 @@ def test_layers_without_blobs_have_no_name_in_the_list(tmp_path: Path) -> None:
 
 def test_too_few_values_are_found_when_they_are_wanted(tmp_path: Path) -> None:
     found = first_blob(tmp_path, shape((5, 3)) + field(5, BIAS.tobytes()))
-    with pytest.raises(WeightsError, match=r'layer "conv1", blob 0 holds 4 values, its shape \[5, 3\] needs 15'):
-        found.values()
+    assert not found.is_whole
+    for wanted in (found.values, found.floats):
+        with pytest.raises(WeightsError, match=r'layer "conv1", blob 0 holds 4 values, its shape \[5, 3\] needs 15'):
+            wanted()
 
 
 GOOD = v2("conv1", "Convolution", blob(WEIGHT, "single floats"), blob(BIAS)) + v1("ip", 14, blob(BIAS, legacy=True))

@@ -50,7 +50,11 @@ class Done:
 
     @property
     def warnings(self) -> list[str]:
-        return [remark.text for remark in self.journal.remarks if remark.level is Level.WARNING]
+        """Without what the board makes of the network."""
+        texts = [remark.text for remark in self.journal.remarks if remark.level is Level.WARNING]
+        return [
+            text for text in texts if not text.startswith(("the board computes wrong numbers", "the board's software"))
+        ]
 
     def blocks(self) -> dict[str, dict[str, Any]]:
         return {block.layer.name: dict(block.fields) for block in self.conversion.blocks}
@@ -64,7 +68,7 @@ def done(folder: Path, text: str, weights: Mapping[str, Arrays] | None = None, *
     mode = {1: "L", 3: "RGB"}[channels]
     pictures = options.pop("pictures", None) or write_pictures(folder / "pictures", 3, (width, height), mode)
     journal = Journal()
-    settings = {"calibration_size": 3, "workers": 1, **options}
+    settings = {"calibration_size": 3, "workers": 1, "threshold_method": "xilinx", "params_method": "max", **options}
     made = api.convert(files.deploy, files.weights, calibration_directory=pictures, journal=journal, **settings)
     return Done(made, journal)
 

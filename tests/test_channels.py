@@ -75,7 +75,10 @@ def test_a_layer_of_zeros_gets_a_positive_threshold() -> None:
 def test_the_width_is_the_layers_own() -> None:
     net = net_of(data(1, 3, 5, 6) + conv("a", "data", "a", 4) + conv("b", "a", "b", 5))
     layers = [by_name(net, "a"), by_name(net, "b")]
-    weights = {layers[0].index: (rows_of(1, 4, 3),), layers[1].index: (rows_of(1, 4, 3),)}
+    weights = {layers[0].index: (rows_of(1, 4, 3),), layers[1].index: (rows_of(1, 5, 4),)}
     widths = {layers[0].index: 4, layers[1].index: 8}
     found = channels.params(layers, weights, "mse", lambda layer: widths[layer.index]).thresholds
-    assert found[layers[0].index] != found[layers[1].index]
+    for layer in layers:
+        alone = channels.params([layer], weights, "mse", lambda layer: widths[layer.index]).thresholds
+        other = channels.params([layer], weights, "mse", lambda layer: 12 - widths[layer.index]).thresholds
+        assert found[layer.index] == alone[layer.index] != other[layer.index]

@@ -126,7 +126,8 @@ UNTOUCHED = ["deploy.prototxt", "net.caffemodel", "pictures"]
 def test_done_is_0_and_says_what_it_did_on_stderr(desk: Desk) -> None:
     ended = process(*desk.options())
     assert (ended.code, ended.stdout) == (0, b"")
-    fed, written = ended.lines
+    fed, searched, written = ended.lines
+    assert searched.startswith("xportdnn: auto: the thresholds of ")
     assert fed.startswith("xportdnn: the network is fed (pixel * 255 - mean [104, 117, 123]) * 1, channels 2,1,0; ")
     assert re.search(r"; 0.png gives -\d+ .. \d+$", fed)
     assert written == f"xportdnn: {desk.out}: 6 blocks in 8 layers, {desk.out.stat().st_size} bytes"

@@ -11,17 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.caffe_files import made_up
 from tests.small_nets import by_name, conv, layer, net_of, write_net
-from tests.test_guards import CONV, FUSED, INPUT, RECTIFIED, floats, fused, vector
+from tests.test_guards import CONV, FUSED, IDENTITY, INPUT, RECTIFIED, floats, fused, vector
 from xportdnn import api, execute, precision
-from xportdnn.choices import Arithmetic, Mode, Triple
+from xportdnn.arithmetic import qformat, twos_complement
+from xportdnn.choices import BOARD_WIDTHS, Arithmetic, Mode, Triple
 from xportdnn.conversion import Conversion
 from xportdnn.errors import NetworkError
+from xportdnn.guards import dynamic_fixed
 from xportdnn.guards.marks import Guard
 from xportdnn.journal import Journal, Level
 from xportdnn.layers import Arrays
-from xportdnn.network import runnable
+from xportdnn.network import infer_shapes, runnable
 from xportdnn.simulation import Simulation, prepare
 
 
@@ -155,3 +160,45 @@ def test_dynamic_fixed_without_guards(tmp_path: Path) -> None:
 def test_the_guards_leave_the_text_alone(tmp_path: Path) -> None:
     texts = {fixed(tmp_path, CHAINED, Triple(3, 5, 2), guards=guards).conversion.text for guards in (True, False)}
     assert len(texts) == 1
+
+
+def test_what_nobody_hears_is_found_when_it_is_asked_for(tmp_path: Path) -> None:
+    files = write_net(tmp_path, CHAINED)
+    silent = api.convert(files.deploy, files.weights, quant_type=Mode.DYNAMIC_FIXED, fl_bitwidths=Triple(3, 5, 2))
+    assert "marks" not in vars(silent)
+    assert {mark.guard for mark in silent.marks} == {Guard.BLOB}
+
+
+@pytest.mark.parametrize("text", [CONV, FUSED], ids=["plain", "fused"])
+def test_shapes_without_values_tell_nothing_of_weights(text: str, tmp_path: Path) -> None:
+    files, net = write_net(tmp_path, text), net_of(text)
+    files.weights.write_bytes(made_up(net, infer_shapes(net, net.declared), "none"))
+    made = api.convert(
+        files.deploy, files.weights, quant_type=Mode.DYNAMIC_FIXED, fl_bitwidths=Triple(20, 5, 20), journal=Journal()
+    )
+    assert made.marks == ()
+
+
+@pytest.mark.parametrize("variance", [-1.0, float("nan")], ids=["below 0", "NaN"])
+def test_fused_weights_that_are_no_numbers_tell_nothing(variance: float, tmp_path: Path) -> None:
+    """They have rules of their own in `xportdnn check`."""
+    weights = fused(0.01) | {"bn": (IDENTITY[0], vector(variance, 1), IDENTITY[2])}
+    assert fixed(tmp_path, FUSED, Triple(4, 5, 4), weights).marks == []
+    assert (Guard.FUSED, "c") in [mark[:2] for mark in fixed(tmp_path, FUSED, Triple(4, 5, 4), fused(0.01)).marks]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    bias=st.lists(st.floats(-40, 40, width=32), min_size=1, max_size=6),
+    bits=st.sampled_from(BOARD_WIDTHS),
+    fl=st.integers(-4, 12),
+)
+def test_the_room_is_as_far_as_no_bias_wraps(bias: list[float], bits: int, fl: int) -> None:
+    room = dynamic_fixed.room_of(bias, bits, fl)
+    whole = qformat.quantize(np.array(bias, np.float32), bits, fl)
+    assert (twos_complement.wrap(whole << room, 16) == whole << room).all() or not whole.any()
+    assert not whole.any() or (twos_complement.wrap(whole << room + 1, 16) != whole << room + 1).any()
+
+
+def test_a_bias_that_is_no_number_takes_no_room() -> None:
+    assert dynamic_fixed.room_of([float("nan"), 1.0], 8, 2) == dynamic_fixed.room_of([1.0], 8, 2)

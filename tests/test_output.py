@@ -112,20 +112,20 @@ class TestWrite:
     def test_a_failure_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "out").write_text("old")
 
-        def full(self: Path, target: Path) -> Path:
+        def full(temporary: str, target: str) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(os, "replace", full)
         with pytest.raises(OutputError, match="out: cannot be written: No space left on device"):
             output.write(str(tmp_path / "out"), b"new")
         assert (tmp_path / "out").read_text() == "old"
         assert content(tmp_path) == ["out"]
 
     def test_an_interruption_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupted(self: Path, target: Path) -> Path:
+        def interrupted(temporary: str, target: str) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Path, "replace", interrupted)
+        monkeypatch.setattr(os, "replace", interrupted)
         with pytest.raises(KeyboardInterrupt):
             output.write(str(tmp_path / "out"), b"new")
         assert content(tmp_path) == []

@@ -61,7 +61,8 @@ class Desk:
         if content is not None:
             options["overrides"] = written(self.folder, content)
         if options.get("quant_type") is not Mode.DYNAMIC_FIXED:
-            options = {"calibration_directory": self.pictures, "calibration_size": 3, "workers": 1, **options}
+            rules = {"threshold_method": "xilinx", "params_method": "max"}
+            options = {**rules, "calibration_directory": self.pictures, "calibration_size": 3, "workers": 1, **options}
         return api.convert(*self._paths, journal=self.journal, **options)
 
     def refused(self, content: object = None, **options: Any) -> XportdnnError:

@@ -74,7 +74,7 @@ def test_layers(tmp_path: Path) -> None:
 
 
 def test_what_the_rule_said(tmp_path: Path) -> None:
-    layers = {each["name"]: each for each in reported(tmp_path)["layers"]}
+    layers = {each["name"]: each for each in reported(tmp_path, threshold_method="xilinx")["layers"]}
     rule = layers["conv1"]["rule"]
     assert sorted(rule) == ["bins", "index", "max_abs", "th_layer_in", "th_layer_out", "threshold"]
     # 3 pictures of 4 * 8 * 10 values

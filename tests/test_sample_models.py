@@ -35,6 +35,8 @@ LIMITS = {
     "shapes_depthwise": {"depthwise-xilinx"},
     "shapes_inception": {"unregistered-type", "average-channels"},
 }
+# DynamicFixed: true of weights with BatchNorm behind them, and no fault of a conversion that was not told to fold
+FUSED = "fold them first (--fold)"
 by_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -53,7 +55,8 @@ def converted(name: str, **options: Any) -> tuple[str, list[str]]:
     made = api.convert(*files(name), journal=journal, workers=1, **options)
     assert made.missing == ()
     warnings = [remark.text for remark in journal.remarks if remark.level is Level.WARNING]
-    return made.text, [text for text in warnings if not any(f"[{rule}]" in text for rule in LIMITS.get(name, ()))]
+    known = [FUSED, *(f"[{rule}]" for rule in LIMITS.get(name, ()))]
+    return made.text, [text for text in warnings if not any(mark in text for mark in known)]
 
 
 def calibrated(name: str, **options: Any) -> tuple[str, list[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xportdnn import conversion, execute
-from xportdnn.choices import DEFAULT_WIDTHS, Matrix, Mode, ScaleClasses, Triple
+from xportdnn.choices import DEFAULT_WIDTHS, Dialect, Matrix, Mode, ScaleClasses, Triple
 from xportdnn.errors import NetworkError, UsageError
 from xportdnn.journal import Journal
 from xportdnn.lazy import np
@@ -42,19 +42,22 @@ def convert(
     mean_value: str | None = None,
     input_scale: float = 1.0,
     threshold_method: str | None = None,
-    params_method: str = "max",
+    params_method: str | None = None,
     overrides: str | Path | None = None,
     skip_layers: Sequence[str] = (),
     scale_classes: ScaleClasses | str = ScaleClasses.BOARD,
     guards: bool | None = None,
     matrix: Matrix | str = Matrix.GUIDE,
     fold: bool = False,
+    dialect: Dialect | str = Dialect.CHAIDNN,
+    trimming_mode: str | None = None,
+    net_quantization_param: str | None = None,
     workers: int | None = None,
     strict: bool = False,
     force: bool = False,
     journal: Journal | None = None,
 ) -> conversion.Conversion:
-    """Convert a network; the result's `text` is the quantized prototxt. Nothing is written.
+    """Convert a network; the result's `text` is the quantized prototxt, or the plan. Nothing is written.
 
     The arguments are the options of the command line.
 
@@ -86,6 +89,9 @@ def convert(
         guards=guards,
         matrix=Matrix(matrix),
         fold=fold,
+        dialect=Dialect(dialect),
+        trimming_mode=trimming_mode,
+        net_quantization_param=net_quantization_param,
         workers=workers,
         strict=strict,
         force=force,

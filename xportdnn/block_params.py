@@ -37,14 +37,19 @@ class Parameter:
     cost: Cost = attribute(repr=False)
 
 
-def parameters(net: Net, layer: Layer, names: tuple[str, ...], weights: Mapping[int, Arrays]) -> Iterator[Parameter]:
+def parameters(
+    net: Net, layer: Layer, names: tuple[str, ...], weights: Mapping[int, Arrays], with_bias: bool = False
+) -> Iterator[Parameter]:
     """Those of a layer, in the order of its block.
 
     Args:
         names: the block's fields.
         weights: arrays by layer index.
+        with_bias: fl_params is also the format of the bias.
     """
     arrays = _arrays(net, layer, weights)
+    if with_bias and "fl_params" in arrays:
+        arrays["fl_params"] = np.concatenate([blob.ravel() for blob in weights[layer.index]])
     costs = _normalising(net, layer, arrays, weights)
     for name in own_fields(names):
         # what a Scale without bias_term or with a second bottom does not have is 0

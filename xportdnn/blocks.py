@@ -9,7 +9,7 @@ from xportdnn.edits import insertion, lines_of
 from xportdnn.layers import Shape
 from xportdnn.literals import quoted
 from xportdnn.network import Layer, Net, Value
-from xportdnn.plan import Block, FieldValue
+from xportdnn.plan import Block, FieldValue, Word
 from xportdnn.prototxt import Edit, Field, Message, Scalar, Source
 from xportdnn.upgrade import input_layer
 
@@ -35,12 +35,7 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
         inputs: the shapes to write where an Input layer has none or a data layer is replaced.
     """
     source = net.source
-    edits: list[Edit] = []
-    notes: list[str] = []
-    removed = [_removed(source, entry) for entry in _old_blocks(net)]
-    if removed:
-        edits += removed
-        notes.append(f"{source.name}: {len(removed)} blocks of formats that were there before are replaced")
+    edits, notes = cleared(net)
     by_layer = {block.layer.index: block for block in blocks}
     for layer in net.layers:
         block = by_layer.get(layer.index)
@@ -61,15 +56,21 @@ def rewrite(net: Net, blocks: Sequence[Block], inputs: Mapping[Value, Shape]) ->
     return Rewritten(source.edited(_joined(edits)), tuple(notes))
 
 
-def block_lines(fields: Iterable[tuple[str, FieldValue]]) -> Iterator[str]:
+def block_lines(fields: Iterable[tuple[str, FieldValue]], name: str = "precision_param") -> Iterator[str]:
     """The lines of a block without indentation of their own: two blanks per level."""
-    yield "precision_param {"
-    for name, value in fields:
+    yield f"{name} {{"
+    for field, value in fields:
         if isinstance(value, tuple):
-            yield from (f"  {name}: {number(item)}" for item in value)
+            yield from (f"  {field}: {number(item)}" for item in value)
         else:
-            yield f"  {name}: {quoted(value) if isinstance(value, str) else number(value)}"
+            yield f"  {field}: {_written(value)}"
     yield "}"
+
+
+def _written(value: int | float | str) -> str:
+    if isinstance(value, Word):
+        return str(value)
+    return quoted(value) if isinstance(value, str) else number(value)
 
 
 def number(value: int | float) -> str:
@@ -82,9 +83,20 @@ def number(value: int | float) -> str:
 
 # The board's parser reads Ristretto's block where ours is absent, and refuses Ristretto's own fields in it.
 _OLD = ("precision_param", "quantization_param")
+# caffe-jacinto's, which neither the board nor Ristretto knows
+_OLD_OF_NET = ("quantize", "net_quantization_param")
+
+
+def cleared(net: Net) -> tuple[list[Edit], list[str]]:
+    """Edits that take out all formats of earlier quantizations, whoever wrote them, and what to say of it."""
+    source = net.source
+    removed = [_removed(source, entry) for entry in _old_blocks(net)]
+    said = f"{source.name}: {len(removed)} blocks of formats that were there before are replaced"
+    return removed, [said] if removed else []
 
 
 def _old_blocks(net: Net) -> Iterator[Field]:
+    yield from (entry for entry in net.settings if entry.name in _OLD_OF_NET)
     for layer in net.layers:
         yield from (entry for entry in layer.message.fields if entry.name in _OLD)
 

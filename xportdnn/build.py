@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from xportdnn import layers, phases
@@ -12,6 +11,7 @@ from xportdnn.layers import LayerKind
 from xportdnn.network import Layer, LeftOut, Net, Value
 from xportdnn.parameters import of_layer
 from xportdnn.prototxt import Document, Field, Message, Source
+from xportdnn.similar import similar
 from xportdnn.sources import is_source
 
 # Layers that only training or scoring needs: left out of the forward, kept in the text.
@@ -51,7 +51,15 @@ def build(document: Document) -> Net:
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
         raise NetworkError(f"{source.name}: the network has {count}:", problems)
     doubts = tuple((builder.layers[index], reason) for index, reason in builder.doubts)
-    return Net(source, tuple(builder.layers), tuple(left_out), frozenset(read_elsewhere), tuple(builder.notes), doubts)
+    return Net(
+        source,
+        tuple(builder.layers),
+        tuple(left_out),
+        frozenset(read_elsewhere),
+        tuple(builder.notes),
+        doubts,
+        tuple(entry for entry in document.root.fields if entry.name != "layer"),
+    )
 
 
 def _left_out(source: Source, entry: Field, message: Message) -> str:
@@ -135,7 +143,7 @@ class _Builder:
         if blob in self.absent:
             layer = self.absent[blob]
             return f'; layer "{layer.name}" (line {layer.line}) makes it, but is not run: {layer.reason}'
-        near = get_close_matches(blob, self.current, 1)
+        near = similar(blob, self.current, 1)
         return f"; did you mean '{near[0]}'?" if near else "; give it the name of an earlier top"
 
     def _top(self, blob: str, index: int, in_place: bool, where: str) -> Value:

@@ -10,23 +10,28 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from struct import unpack_from
 from typing import TYPE_CHECKING, NamedTuple
 
+from xportdnn import files
+from xportdnn.accidents import accident
 from xportdnn.blobproto import blob_class
 from xportdnn.errors import WeightsError
 from xportdnn.lazy import np
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from xportdnn.layers import Array, Shape
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FLOAT, _DOUBLE, _HALF = "<f4", "<f8", "<f2"
+_ZIP = b"PK\x03\x04"
 _RAW_TYPES = {0: _DOUBLE, 1: _FLOAT, 2: _HALF}
 
 
@@ -62,22 +67,43 @@ class Blob:
         """Number of values stored."""
         return sum(_values(segment) for segment in self.segments)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there are as many values as the shape needs."""
+        return self.count == math.prod(self.shape)
+
     def values(self) -> Array:
         """The values as a read-only float32 array of `shape`, a view of the file where it holds packed floats.
 
         Raises:
             WeightsError: the number of values does not fit the shape.
         """
-        if self.count != math.prod(self.shape):
-            raise WeightsError(
-                f"{self.where} holds {self.count} values, its shape {list(self.shape)} needs {math.prod(self.shape)}; "
-                "the file is damaged or was cut"
-            )
+        if not self.is_whole:
+            raise self._cut()
         parts = [_array(self.data, segment) for segment in self.segments]
         flat = parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0, np.float32)
         array = np.asarray(flat, np.float32).reshape(self.shape)
         array.flags.writeable = False
         return array
+
+    def floats(self) -> Sequence[float]:
+        """The values in a row, without NumPy where the file holds packed floats: for vectors, which are short.
+
+        Raises:
+            WeightsError: the number of values does not fit the shape.
+        """
+        if len(self.segments) != 1 or not self.segments[0].packed or self.segments[0].dtype != _FLOAT:
+            values: list[float] = self.values().ravel().tolist()
+            return values
+        if not self.is_whole:
+            raise self._cut()
+        return unpack_from(f"<{self.count}f", self.data, self.segments[0].start)
+
+    def _cut(self) -> WeightsError:
+        return WeightsError(
+            f"{self.where} holds {self.count} values, its shape {list(self.shape)} needs {math.prod(self.shape)}; "
+            "the file is damaged or was cut"
+        )
 
 
 class LayerBlobs(NamedTuple):
@@ -118,7 +144,7 @@ def read(path: str | Path) -> Caffemodel:
         if not layers and len(data) > 1 << 16:
             raise _DamagedError("it holds no layer")
     except _DamagedError as damage:
-        raise WeightsError(f"{path}: not a readable caffemodel: {_accident(data, damage)}") from None
+        raise WeightsError(f"{path}: not a readable caffemodel: {accident(data, str(damage))}") from None
     return Caffemodel(str(path), layers)
 
 
@@ -132,10 +158,19 @@ def read_blob(path: str | Path) -> Array:
     try:
         blob = _blob(data, 0, len(data), str(path))
     except _DamagedError as damage:
-        raise WeightsError(f"{path}: not a readable binaryproto: {_accident(data, damage)}") from None
+        raise WeightsError(f"{path}: not a readable binaryproto: {accident(data, str(damage))}") from None
     if not blob.count:
         raise WeightsError(f"{path}: this binaryproto holds no values; a mean file has one blob of floats")
     return blob.values()
+
+
+def is_zip(path: str | Path) -> bool:
+    """Whether the file is a zip archive, as quantized weights are (`codefile`); False of all that cannot be read."""
+    try:
+        with files.opened(path) as file:
+            return file.read(len(_ZIP)) == _ZIP
+    except OSError:
+        return False
 
 
 class _DamagedError(Exception):
@@ -144,14 +179,14 @@ class _DamagedError(Exception):
 
 def _open(path: str | Path) -> mmap.mmap | bytes:
     try:
-        with Path(path).open("rb") as file:
+        with files.opened(path) as file:
             if not file.seek(0, 2):
                 return b""
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}; check --weights") from None
     except ValueError:
-        return Path(path).read_bytes()
+        return files.read(path)
 
 
 def _fields(data: mmap.mmap | bytes, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
@@ -304,36 +339,3 @@ def _array(data: mmap.mmap | bytes | memoryview, segment: Segment) -> NDArray[np
     message = blob_class()()
     message.ParseFromString(bytes(data[segment.start : segment.start + segment.length]))
     return np.array(message.data if segment.dtype == _FLOAT else message.double_data, segment.dtype)
-
-
-_HEADS = (
-    (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file (Caffe's .caffemodel.h5 snapshot); save a binary caffemodel instead "
-                           "(snapshot_format: BINARYPROTO, or net.save in pycaffe)"),
-    (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
-    (b"PK\x03\x04", "it is a zip archive; unpack it first"),
-    (b"\x1f\x8b", "it is gzip-compressed; unpack it first"),
-)  # fmt: skip
-
-
-def _accident(data: mmap.mmap | bytes, damage: _DamagedError) -> str:
-    """What probably happened to a file that is no caffemodel."""
-    head = bytes(data[:4096])
-    for magic, cause in _HEADS:
-        if head.startswith(magic):
-            return cause
-    if not head:
-        return "it is empty"
-    start = head.lstrip()[:200].lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page saved under this name; download the raw file"
-    if all(byte >= 32 or byte in b"\t\r\n" for byte in head) and b"layer" in head:
-        return "it is text, probably a prototxt; were --deploy_model and --weights swapped?"
-    sample = bytes(data[: 1 << 24])
-    if b"\n" in sample and sample.count(b"\n") == sample.count(b"\r\n"):
-        return (
-            f"{damage}; every line feed in it follows a carriage return: a text-mode transfer (git autocrlf, FTP) "
-            "damaged it, fetch it again as binary"
-        )
-    if len(sample) > 64 and max(sample) < 0x80:
-        return f"{damage}; no byte in it is above 0x7F: a text-mode upload damaged it, fetch it again as binary"
-    return f"{damage}; the file is damaged, cut, or of another format: fetch it again as binary"

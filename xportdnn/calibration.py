@@ -117,7 +117,7 @@ def _params(work: Job) -> channels.Params:
         return settled.params_widths.get(layer.index, options.bitwidths.params)
 
     limited = [layer for layer, names in plan.quantized(net, options.matrix, Mode.XILINX) if "th_params" in names]
-    found = channels.params(limited, work.weights, options.params_method, width)
+    found = channels.params(limited, work.weights, options.params_rule, width)
     for index, count in found.dead.items():
         total = len(found.thresholds[index])
         work.journal.warn(f"{net.where(net.layers[index])}: {count} of {total} output channels have no weights")

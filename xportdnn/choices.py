@@ -42,6 +42,19 @@ class Side(str, Enum):
     ACTIVATIONS = "activations"
 
 
+class Dialect(str, Enum):
+    """Whose fields a conversion writes: CHaiDNN's, Ristretto's, caffe-jacinto's, or CHaiDNN's as JSON of our own."""
+
+    CHAIDNN = "chaidnn"
+    RISTRETTO = "ristretto"
+    JACINTO = "jacinto"
+    JSON = "json"
+
+
+Table: TypeAlias = Union[Matrix, Literal[Dialect.RISTRETTO]]
+"""Where it stands which layers get a block: in one of CHaiDNN's two tables, or in Ristretto's code."""
+
+
 class Triple(NamedTuple):
     """Three numbers for input, parameters and output, as `--bitwidths` and `--fl_bitwidths` give them."""
 
@@ -56,6 +69,7 @@ Fraction: TypeAlias = Union[Triple, Literal["auto"]]
 THRESHOLD_METHODS = ("xilinx", "mse", "kl", "percentile", "max", "auto")
 PARAMS_METHODS = ("max", "mse")
 FL_METHODS = ("mse", "overflow", "ristretto")
+TRIMMING_MODES = ("dynamic_fixed_point", "minifloat", "integer_power_of_2_weights")
 BOARD_WIDTHS = (6, 8)
 DEFAULT_WIDTHS = Triple(6, 6, 6)
 DEFAULT_FRACTION = Triple(2, 5, 2)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xportdnn.arithmetic import qformat
 from xportdnn.arithmetic.packed import packed_size, unpack6
-from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, Segment
+from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, Segment, is_zip
 from xportdnn.errors import WeightsError
 from xportdnn.lazy import np
 
@@ -45,7 +45,6 @@ Stored: TypeAlias = Callable[[str], "NDArray[Any]"]
 
 FORMAT, VERSION = "xportdnn.weights", 1
 MANIFEST = "manifest"
-_MAGIC = b"PK\x03\x04"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
 _UNIX = 3
 _PERMISSIONS = 0o644 << 16
@@ -114,11 +113,7 @@ def to_bytes(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
 def is_codefile(path: str | Path) -> bool:
     """Whether the file is a zip archive with a manifest; False of all that cannot be read."""
-    try:
-        with Path(path).open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                return False
-    except OSError:
+    if not is_zip(path):
         return False
     import zipfile
 

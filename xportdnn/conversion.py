@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING
 
 from xportdnn import overrides, plan
 from xportdnn.blocks import Rewritten, rewrite
-from xportdnn.choices import BOARD_WIDTHS, Mode
-from xportdnn.guards import dynamic_fixed
-from xportdnn.guards.marks import Mark, tell
+from xportdnn.choices import BOARD_WIDTHS, Dialect, Mode
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import DEFAULT_DIMS, Options
 from xportdnn.overrides import NOTHING_ASKED, Asked
-from xportdnn.plan import Block, Settled
+from xportdnn.plan import NOTHING_SETTLED, Block, Settled
 from xportdnn.prototxt import Source
-from xportdnn.settle import settle
 
+# what few conversions need is imported where they do: those of DynamicFixed mode take no longer than that would
 if TYPE_CHECKING:
     from xportdnn.caffemodel import Caffemodel
     from xportdnn.calibration import Evidence
     from xportdnn.check import Finding
+    from xportdnn.guards.marks import Mark
     from xportdnn.pictures import CalibrationSet
     from xportdnn.qformats import Formats
 
@@ -35,13 +34,14 @@ class Conversion:
     """A finished conversion.
 
     Attributes:
-        source: the quantized prototxt; its lines are those of the user's file.
+        source: the quantized prototxt; its lines are those of the user's file. In the dialect json it is that of the
+            dialect chaidnn, which is not written.
         blocks: what it holds, as values.
         missing: layers that should have a block but could not be calibrated.
         evidence: None in DynamicFixed mode.
         formats: only where pictures decided in DynamicFixed mode.
         asked: what was asked for single layers.
-        marks: what the guards did or found.
+        decided: what the guards did.
         folded: the weights that belong to the text where the network was folded, else the user's own do.
         foreseen: those of `findings` that were said before the calibration.
     """
@@ -53,21 +53,43 @@ class Conversion:
     missing: tuple[Layer, ...]
     evidence: Evidence | None
     asked: Asked = NOTHING_ASKED
-    marks: tuple[Mark, ...] = ()
+    decided: tuple[Mark, ...] = ()
     folded: Caffemodel | None = None
     foreseen: tuple[Finding, ...] = ()
     formats: Formats | None = None
 
-    @property
+    @cached_property
     def text(self) -> str:
-        return self.source.text
+        """What is written."""
+        if self.options.dialect is not Dialect.JSON:
+            return self.source.text
+        from xportdnn.dialects import planfile
+
+        found = self.evidence or self.formats
+        pictures = found.pictures.choice.pictures if found is not None else ()
+        return planfile.text(self.options, self.opened.net, self.opened.inputs, self.blocks, pictures)
+
+    @cached_property
+    def marks(self) -> tuple[Mark, ...]:
+        """What the guards did, and what they find in the formats of DynamicFixed mode.
+
+        The latter is looked for when somebody asks, because it may take all weights, which nothing else reads there.
+        """
+        if self.options.quant_type is not Mode.DYNAMIC_FIXED or not self.options.guarded:
+            return self.decided
+        from xportdnn.guards import dynamic_fixed
+
+        return (*self.decided, *dynamic_fixed.marks(self.opened.net, self.blocks, self.opened.weights))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What breaks a rule of the board in the text.
 
-        It is looked for when somebody asks, because that takes longer than the rest of a DynamicFixed conversion.
+        It is looked for when somebody asks, because that takes longer than the rest of a DynamicFixed conversion. The
+        board reads no other dialect.
         """
+        if self.options.dialect is not Dialect.CHAIDNN:
+            return ()
         from xportdnn import caffemodel
         from xportdnn.check.written import findings
 
@@ -78,13 +100,20 @@ class Conversion:
 def convert(options: Options, journal: Journal | None = None) -> Conversion:
     """Convert one network; nothing is written.
 
+    Args:
+        journal: None where nobody wants to hear anything.
+
     Raises:
         InputError: something the user gave cannot be used (see `errors`).
     """
-    journal = journal or Journal()
+    journal = journal or Journal(unread=True)
     _warn_of_widths(options, journal)
     asked = overrides.asked(options)
     net = open_net(options.deploy_model, journal)
+    if options.dialect is Dialect.JACINTO:
+        return _jacinto(options, net, journal)
+    if options.trims == "minifloat":
+        return _minifloat(options, net, asked, journal)
     if options.quant_type is Mode.DYNAMIC_FIXED:
         found = _automatic if options.calibrated else _dynamic_fixed
         return found(options, net, asked, journal)
@@ -95,18 +124,18 @@ def _dynamic_fixed(options: Options, net: Net, asked: Asked, journal: Journal) -
     known = _known_inputs(net, options)
     written = _written_inputs(net, known, options)
     for value in net.inputs:
-        if value not in known:
+        if value not in known and options.dialect is Dialect.CHAIDNN:
             journal.info(
                 f"input '{value.blob}' has no shape in {net.source.name}; {'x'.join(map(str, written[value]))} is "
                 "written, and the weights are not checked against the layers; --dims C,H,W gives it one"
             )
     opened, folded = _opened(options, net, known, None, journal)
     net = opened.net
-    settled = settle(asked, opened, options, journal)
-    blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.matrix, settled)
-    rewritten = rewrite(net, blocks, _written_inputs(net, _known_inputs(net, options), options))
-    marks = tuple(dynamic_fixed.marks(net, blocks, opened.weights)) if options.guarded else ()
-    done = _finished(options, opened, asked, rewritten, blocks, (), None, marks, journal)
+    settled = _settled(asked, opened, options, journal)
+    blocks = plan.dynamic_fixed(net, options.bitwidths, options.fraction, options.table, settled)
+    inputs = _written_inputs(net, _known_inputs(net, options), options)
+    blocks, rewritten = _written(options, net, blocks, inputs, journal)
+    done = _finished(options, opened, asked, rewritten, blocks, (), None, (), journal)
     return replace(done, folded=folded)
 
 
@@ -115,23 +144,58 @@ def _automatic(options: Options, net: Net, asked: Asked, journal: Journal) -> Co
 
     pictures, opened, folded, written = _with_pictures(options, net, journal)
     net = opened.net
-    settled = settle(asked, opened, options, journal)
+    settled = _settled(asked, opened, options, journal)
     found = qformats.formats(options, opened, pictures, journal, settled)
     qformats.tell(found, journal)
-    blocks, missing = plan.automatic(net, options.bitwidths, found.fractions, options.matrix, settled)
-    rewritten = rewrite(net, blocks, written)
-    left = tuple(dynamic_fixed.marks(net, blocks, opened.weights)) if options.guarded else ()
-    done = _finished(options, opened, asked, rewritten, blocks, missing, None, (*found.marks, *left), journal)
+    blocks, missing = plan.automatic(net, options.bitwidths, found.fractions, options.table, settled)
+    blocks, rewritten = _written(options, net, blocks, written, journal)
+    done = _finished(options, opened, asked, rewritten, blocks, missing, None, found.marks, journal)
     return replace(done, folded=folded, formats=found)
 
 
+def _minifloat(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
+    from xportdnn.dialects import ristretto
+    from xportdnn.exponents import exp_bits
+    from xportdnn.workers import default_workers
+
+    pictures, opened, folded, _ = _with_pictures(options, net, journal)
+    net, bits = opened.net, options.bitwidths
+    settled = _settled(asked, opened, options, journal)
+    blocks = ristretto.known(plan.dynamic_fixed(net, bits, options.fraction, options.table, settled), journal)
+    layers, workers = [block.layer for block in blocks], options.workers or default_workers()
+    blocks = ristretto.minifloats(blocks, bits.params, exp_bits(opened, layers, pictures, workers, journal))
+    done = _finished(options, opened, asked, ristretto.rewrite(net, blocks), blocks, (), None, (), journal)
+    return replace(done, folded=folded)
+
+
+def _jacinto(options: Options, net: Net, journal: Journal) -> Conversion:
+    from xportdnn.dialects import jacinto
+
+    wanted = jacinto.chosen(options.net_quantization_param or "", options.bitwidths, options.skip_layers)
+    opened, folded = _opened(options, net, _known_inputs(net, options), None, journal)
+    rewritten = jacinto.rewrite(opened.net, wanted)
+    done = _finished(options, opened, NOTHING_ASKED, rewritten, (), (), None, (), journal)
+    return replace(done, folded=folded)
+
+
+def _written(
+    options: Options, net: Net, blocks: tuple[Block, ...], inputs: Mapping[Value, Shape], journal: Journal
+) -> tuple[tuple[Block, ...], Rewritten]:
+    """The blocks in their dialect, and the text with them."""
+    if options.for_board:
+        return blocks, rewrite(net, blocks, inputs)
+    from xportdnn.dialects import ristretto
+
+    blocks = ristretto.trimmed_by(options.trims, blocks, journal)
+    return blocks, ristretto.rewrite(net, blocks)
+
+
 def _xilinx(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
-    # arrays: what DynamicFixed conversions need not load
     from xportdnn.calibration import evidence
 
     pictures, opened, folded, written = _with_pictures(options, net, journal)
     net = opened.net
-    settled = settle(asked, opened, options, journal)
+    settled = _settled(asked, opened, options, journal)
     foreseen = _foreseen(options, opened, settled, written, journal)
     found = evidence(options, opened, pictures, journal, settled)
     blocks, missing = plan.xilinx(
@@ -140,6 +204,14 @@ def _xilinx(options: Options, net: Net, asked: Asked, journal: Journal) -> Conve
     rewritten = rewrite(net, blocks, written)
     done = _finished(options, opened, asked, rewritten, blocks, missing, found, found.marks, journal)
     return replace(done, folded=folded, foreseen=foreseen)
+
+
+def _settled(asked: Asked, opened: Opened, options: Options, journal: Journal) -> Settled:
+    if not asked.layers and not asked.skipped:
+        return NOTHING_SETTLED
+    from xportdnn.settle import settle
+
+    return settle(asked, opened, options, journal)
 
 
 def _with_pictures(
@@ -194,18 +266,24 @@ def _finished(
     blocks: tuple[Block, ...],
     missing: tuple[Layer, ...],
     evidence: Evidence | None,
-    marks: tuple[Mark, ...],
+    decided: tuple[Mark, ...],
     journal: Journal,
 ) -> Conversion:
+    done = Conversion(options, opened, rewritten.source, blocks, missing, evidence, asked, decided)
+    if journal.unread:
+        return done
     for note in rewritten.notes:
         journal.info(note)
-    tell(marks, journal)
+    if done.marks:
+        from xportdnn.guards.marks import tell
+
+        tell(done.marks, journal)
     for block in blocks:
         journal.detail(_summary(block))
     if missing:
         names = ", ".join(layer.name for layer in missing)
         journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")
-    return Conversion(options, opened, rewritten.source, blocks, missing, evidence, asked, marks)
+    return done
 
 
 def _summary(block: Block) -> str:
@@ -222,7 +300,7 @@ def _summary(block: Block) -> str:
 def _warn_of_widths(options: Options, journal: Journal) -> None:
     layer_in, _, layer_out = options.bitwidths
     odd = sorted({bits for bits in options.bitwidths if bits not in BOARD_WIDTHS})
-    if odd:
+    if odd and options.for_board:
         journal.warn(f"--bitwidths: the board takes only 6 and 8 bits, not {', '.join(map(str, odd))}")
     if options.calibrated and layer_in != layer_out:
         journal.warn(

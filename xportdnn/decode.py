@@ -49,6 +49,8 @@ class _Rule(NamedTuple):
 def as_int(value: Scalar | Message, name: str) -> int:
     """A signed integer: decimal, `0x` hexadecimal or `0` octal."""
     text = value.text if isinstance(value, Scalar) and value.kind == "number" else ""
+    if text.isdecimal() and (text[0] != "0" or text == "0"):  # nearly all of them
+        return int(text)
     negative, digits = text.startswith("-"), text.lstrip("-")
     if re.fullmatch(r"0[xX][0-9a-fA-F]+", digits):
         number = int(digits, 16)

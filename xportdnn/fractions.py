@@ -76,8 +76,13 @@ def overflow(minimum: float, maximum: float, bits: int) -> int:
 
 
 def mse(statistics: Statistics, bits: int) -> int:
-    """The length of least squared error, of equal ones the shortest, from that of `overflow` on."""
+    """The length of least squared error, of equal ones the shortest, from that of `overflow` on.
+
+    Where there are more steps than bins, the histogram cannot tell, and rounding hardly matters: that of `overflow`.
+    """
     least = overflow(statistics.minimum, statistics.maximum, bits)
+    if 1 << (bits - 1) >= BINS:
+        return least
     candidates = range(least, min(least + bits, STEEPEST[1]) + 1)
     errors = [squared_error(statistics, bits, fl) for fl in candidates]
     return candidates[int(np.argmin(errors))]

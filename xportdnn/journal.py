@@ -45,11 +45,13 @@ class Journal:
     Attributes:
         listener: called with each remark as it is made.
         progress: shows the loops that take long.
+        unread: nobody is going to look at the remarks, so that what takes long to find out for them can be left out.
     """
 
     listener: Callable[[Remark], None] = _deaf
     progress: Progress = no_progress
     remarks: list[Remark] = field(default_factory=list)
+    unread: bool = False
 
     def detail(self, text: str) -> None:
         """Something for `--verbose`."""

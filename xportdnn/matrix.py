@@ -7,9 +7,10 @@ ReLU, Concat, Input, Deconvolution, Normalize and MAX pooling.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
-from xportdnn.choices import Matrix, Mode
+from xportdnn.choices import Dialect, Matrix, Mode, Table
 
 Fields: TypeAlias = tuple[str, ...]
 
@@ -21,9 +22,8 @@ _WEIGHT_THRESHOLDS: Fields = (
 _BARE: Fields = ("bw_layer_in", "bw_layer_out", "th_layer_in", "th_layer_out")
 _INPUT: Fields = ("bw_layer_out", "th_layer_out")
 _FORMATS: Fields = ("bw_layer_in", "bw_layer_out", "fl_layer_in", "fl_layer_out")
-_WEIGHT_FORMATS: Fields = (
-    "bw_layer_in", "bw_layer_out", "bw_params", "fl_layer_in", "fl_layer_out", "fl_params", "quant_type",
-)  # fmt: skip
+_PARAMS_FORMATS: Fields = ("bw_layer_in", "bw_layer_out", "bw_params", "fl_layer_in", "fl_layer_out", "fl_params")
+_WEIGHT_FORMATS: Fields = (*_PARAMS_FORMATS, "quant_type")
 _BATCH_NORM: Fields = (
     *_FORMATS, "batchnorm_mean_fl", "batchnorm_variance_fl", "batchnorm_mean_bw", "batchnorm_variance_bw", "quant_type",
 )  # fmt: skip
@@ -80,10 +80,21 @@ _PARSER = (
     Row("Scale", ("Scale",), _THRESHOLDS, _SCALE),
     Row("ReLU, Concat, Input, InnerProduct and all others", ()),
 )
-ROWS = {Matrix.GUIDE: _GUIDE, Matrix.PARSER: _PARSER}
+# What `ristretto quantize` makes quantized layers of, and Deconvolution, of which it leaves that to the user
+# (pmgysel/caffe quantization.cpp, EditNetDescriptionDynamicFixedPoint; deconv_ristretto_layer.cpp).
+_RISTRETTO = (
+    Row("Convolution", ("Convolution",), (), _PARAMS_FORMATS),
+    Row("InnerProduct", ("InnerProduct",), (), _PARAMS_FORMATS),
+    Row("Deconvolution", ("Deconvolution",), (), _PARAMS_FORMATS),
+)
+ROWS: Mapping[Table, tuple[Row, ...]] = {
+    Matrix.GUIDE: _GUIDE,
+    Matrix.PARSER: _PARSER,
+    Dialect.RISTRETTO: _RISTRETTO,
+}
 
 
-def fields(matrix: Matrix, mode: Mode, caffe_type: str, pool: str = "") -> Fields:
+def fields(matrix: Table, mode: Mode, caffe_type: str, pool: str = "") -> Fields:
     """The fields of a layer's block; empty where it gets none.
 
     Args:

@@ -74,6 +74,7 @@ class Net:
         read_elsewhere: blobs that the layers left out read.
         notes: doubtful but harmless things found, one sentence each.
         doubts: layers that Caffe refuses for something that cannot change the forward, with the reason.
+        settings: the fields of the text that are no layers.
     """
 
     source: Source
@@ -82,6 +83,7 @@ class Net:
     read_elsewhere: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     doubts: tuple[tuple[Layer, str], ...] = ()
+    settings: tuple[Field, ...] = field(default=(), repr=False)
 
     def where(self, layer: Layer) -> str:
         """`layer "conv1" (Convolution, deploy.prototxt:12)` for messages."""

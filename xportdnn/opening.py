@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xportdnn import caffemodel, codefile, prototxt
+from xportdnn import caffemodel, prototxt
 from xportdnn.build import build
 from xportdnn.caffemodel import Caffemodel
 from xportdnn.errors import NetworkError
@@ -16,6 +16,9 @@ from xportdnn.mend import mend
 from xportdnn.network import Layer, Net, Value, infer_shapes, unreached
 from xportdnn.upgrade import upgrade
 from xportdnn.weights import Weights, assign
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ def open_weights(net: Net, path: str | Path | None, journal: Journal) -> tuple[N
 
 
 def _model(net: Net, path: str | Path, journal: Journal) -> Caffemodel:
+    if not caffemodel.is_zip(path):
+        return caffemodel.read(path)
+    from xportdnn import codefile
+
     if not codefile.is_codefile(path):
         return caffemodel.read(path)
     model = codefile.read(path)

@@ -1,15 +1,19 @@
-"""Output files: checked before the work, written whole or not at all."""
+"""Output files: checked before the work, written whole or not at all.
+
+By `os`, because `pathlib` takes longer to import than most networks take to convert.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from contextlib import suppress
 
 from xportdnn.errors import OutputError, UsageError
 
 STDOUT = "-"
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def check(path: str, inputs: Sequence[str]) -> None:
@@ -23,17 +27,17 @@ def check(path: str, inputs: Sequence[str]) -> None:
         return
     target = _behind(path)
     for given in inputs:
-        if target.exists() and Path(given).exists() and target.samefile(given):
+        if os.path.exists(target) and os.path.exists(given) and os.path.samefile(target, given):
             raise UsageError(f"{path} is an input of this run; give the output another name")
-    if target.is_dir():
+    if os.path.isdir(target):
         raise OutputError(f"{path}: is a folder; give the name of a file in it")
     if _is_device(target):
         return
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(target) or os.curdir, exist_ok=True)
         handle, temporary = _beside(target)
         os.close(handle)
-        temporary.unlink()
+        os.unlink(temporary)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -54,7 +58,7 @@ def write_all(files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
         OutputError: the disk is full or a folder has become unwritable. The old files are still whole; only where a
             rename itself fails may those before it be new.
     """
-    waiting: list[tuple[str, Path, Path]] = []  # name, temporary file, its place
+    waiting: list[tuple[str, str, str]] = []  # name, temporary file, its place
     path = STDOUT
     try:
         for path, data in files.items():
@@ -65,11 +69,11 @@ def write_all(files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
                 sys.stdout.buffer.writelines(data)
                 sys.stdout.buffer.flush()
             elif _is_device(_behind(path)):
-                with _behind(path).open("wb") as device:
+                with os.fdopen(os.open(_behind(path), os.O_WRONLY | os.O_TRUNC | _BINARY), "wb") as device:
                     device.writelines(data)
         while waiting:
             path, temporary, target = waiting[0]
-            temporary.replace(target)
+            os.replace(temporary, target)
             waiting.pop(0)
     except BrokenPipeError:  # whoever read our output has enough: no failure of ours
         raise
@@ -77,37 +81,43 @@ def write_all(files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
         for _, temporary, _ in waiting:
-            temporary.unlink(missing_ok=True)
+            _unlink(temporary)
 
 
-def _written_beside(target: Path, data: Iterable[bytes | memoryview]) -> tuple[Path, Path]:
+def _written_beside(target: str, data: Iterable[bytes | memoryview]) -> tuple[str, str]:
     """The temporary file that holds the data, and its place; on an error there is none."""
     handle, temporary = _beside(target)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(data)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _unlink(temporary)
         raise
     return temporary, target
 
 
-def _beside(target: Path) -> tuple[int, Path]:
+def _beside(target: str) -> tuple[int, str]:
     """A new file in the target's folder, open for writing, with the permissions of any new file.
 
     `tempfile` would do, but costs a tenth of a DynamicFixed conversion to import, and gives permissions of its own.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
     return os.open(temporary, flags, 0o666), temporary
 
 
-def _behind(path: str) -> Path:
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _behind(path: str) -> str:
     """The file itself where `path` is a symbolic link: the link stays."""
-    target = Path(path)
-    return target.resolve() if target.is_symlink() and not _is_device(target) else target
+    path = path.rstrip(os.sep) or path
+    return os.path.realpath(path) if os.path.islink(path) and not _is_device(path) else path
 
 
-def _is_device(target: Path) -> bool:
+def _is_device(target: str) -> bool:
     """Whether something other than a file stands there, such as /dev/null or a pipe: nothing may take its place."""
-    return target.exists() and not target.is_file() and not target.is_dir()
+    return os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target)

@@ -6,17 +6,15 @@ editors and other programs, and a test holds the two together. What an entry mea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeAlias, Union
 
+from xportdnn import files
 from xportdnn.choices import BOARD_WIDTHS, Mode
 from xportdnn.errors import InputError, LayerError, UsageError
 from xportdnn.options import Options
-from xportdnn.thresholds import METHODS, named
+from xportdnn.similar import similar
 
 Threshold: TypeAlias = Union[float, str]
 """A threshold, or the method to find it by: "mse", "percentile:99.9"."""
@@ -106,7 +104,7 @@ def place(layer: str, key: str = "") -> str:
 
 def near(name: str, known: Sequence[str]) -> str:
     """A hint at names like this one; empty if there are none."""
-    found = [repr(each) for each in get_close_matches(name, known, 3)]
+    found = [repr(each) for each in similar(name, known)]
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
@@ -127,8 +125,10 @@ def asked(options: Options) -> Asked:
 
 
 def _read(path: str) -> tuple[dict[str, Override], list[str]]:
+    import json
+
     try:
-        content = json.loads(Path(path).read_bytes(), object_pairs_hook=_Pairs)
+        content = json.loads(files.read(path), object_pairs_hook=_Pairs)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -185,7 +185,7 @@ def _misplaced(name: str, override: Override, options: Options) -> Iterator[str]
             other = Mode.DYNAMIC_FIXED if mode is Mode.XILINX else Mode.XILINX
             yield f"{place(name, key)}: belongs to --quant_type {other.value}, this is {mode.value}; remove it"
     for key in ("bits", "params_bits"):
-        if key in keys and keys[key] not in BOARD_WIDTHS and not options.force:
+        if key in keys and options.for_board and keys[key] not in BOARD_WIDTHS and not options.force:
             yield f"{place(name, key)}: the board takes 6 or 8, not {keys[key]}; --force overrides"
     if mode is Mode.XILINX and isinstance(override.threshold, str) and options.rule == "xilinx":
         yield (
@@ -197,6 +197,8 @@ def _misplaced(name: str, override: Override, options: Options) -> Iterator[str]
 
 
 def _threshold(value: Any) -> Threshold:
+    from xportdnn.thresholds import METHODS, named
+
     if isinstance(value, str):
         if named(value) is not None:
             return value
@@ -241,6 +243,8 @@ def _flag(value: object) -> bool:
 
 
 def _shown(value: object) -> str:
+    import json
+
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

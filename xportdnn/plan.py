@@ -6,15 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, Union
 
-from xportdnn.choices import Matrix, Mode, ScaleClasses, Triple
+from xportdnn.choices import Mode, ScaleClasses, Table, Triple
 from xportdnn.matrix import fields
 from xportdnn.network import Layer, Net, Value
+
+
+class Word(str):
+    """The name of an enum's value, which is written without quotes."""
+
+    __slots__ = ()
+
 
 FieldValue: TypeAlias = Union[int, float, str, tuple[float, ...]]
 
 
 class Block(NamedTuple):
-    """The fields of one layer's `precision_param`, in the order in which they are written."""
+    """The fields of one layer's block, in the order in which they are written."""
 
     layer: Layer
     fields: tuple[tuple[str, FieldValue], ...]
@@ -69,12 +76,12 @@ class Settled:
 NOTHING_SETTLED = Settled()
 
 
-def quantized(net: Net, matrix: Matrix, mode: Mode) -> list[tuple[Layer, tuple[str, ...]]]:
+def quantized(net: Net, matrix: Table, mode: Mode) -> list[tuple[Layer, tuple[str, ...]]]:
     """The layers that the matrix gives a block, with its fields."""
     return [(layer, names) for layer in net.layers if (names := block_fields(layer, matrix, mode))]
 
 
-def block_fields(layer: Layer, matrix: Matrix, mode: Mode) -> tuple[str, ...]:
+def block_fields(layer: Layer, matrix: Table, mode: Mode) -> tuple[str, ...]:
     """The fields of a layer's block; empty where the matrix gives it none."""
     if layer.is_input:
         return fields(matrix, mode, "Input")
@@ -84,7 +91,7 @@ def block_fields(layer: Layer, matrix: Matrix, mode: Mode) -> tuple[str, ...]:
 
 
 def dynamic_fixed(
-    net: Net, bits: Triple, fraction: Triple, matrix: Matrix, settled: Settled = NOTHING_SETTLED
+    net: Net, bits: Triple, fraction: Triple, matrix: Table, settled: Settled = NOTHING_SETTLED
 ) -> tuple[Block, ...]:
     """The blocks of DynamicFixed mode: the user's widths and fractional lengths, the same in every layer.
 
@@ -99,7 +106,7 @@ def dynamic_fixed(
 
 
 def automatic(
-    net: Net, bits: Triple, found: Fractions, matrix: Matrix, settled: Settled = NOTHING_SETTLED
+    net: Net, bits: Triple, found: Fractions, matrix: Table, settled: Settled = NOTHING_SETTLED
 ) -> tuple[tuple[Block, ...], tuple[Layer, ...]]:
     """The blocks of DynamicFixed mode with the fractional lengths that calibration found.
 
@@ -160,7 +167,7 @@ def xilinx(
     net: Net,
     bits: Triple,
     found: Thresholds,
-    matrix: Matrix,
+    matrix: Table,
     how: ScaleClasses,
     settled: Settled = NOTHING_SETTLED,
 ) -> tuple[tuple[Block, ...], tuple[Layer, ...]]:
@@ -204,7 +211,7 @@ def _width(values: tuple[Value, ...], bits: Triple, settled: Settled) -> int:
     return settled.widths.get(values[0], bits.layer_out) if values else bits.layer_out
 
 
-def needed(net: Net, matrix: Matrix, found: Mapping[Value, Value], mode: Mode = Mode.XILINX) -> frozenset[Value]:
+def needed(net: Net, matrix: Table, found: Mapping[Value, Value], mode: Mode = Mode.XILINX) -> frozenset[Value]:
     """The scale classes that a block will read."""
     touched: set[Value] = set()
     for layer, _ in quantized(net, matrix, mode):

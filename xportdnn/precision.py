@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xportdnn.choices import Mode, Side
-from xportdnn.decode import decode, enum
+from xportdnn.decode import decode, enum, unknown_fields
 from xportdnn.errors import LayerError, NetworkError, UsageError
 from xportdnn.network import Layer, Net
 from xportdnn.prototxt import Message
@@ -109,23 +109,28 @@ def _block(layer: Layer) -> Precision | Ristretto | None:
     for name, blocks in (("precision_param", ours), ("quantization_param", theirs)):
         if len(blocks) > 1:
             raise LayerError(f"{name} is given {len(blocks)} times; keep one")
-    if ours or (theirs and _holds_thresholds(theirs[0])):
+    if ours or (theirs and _is_of_the_board(theirs[0])):
         block = decode(ours[0] if ours else theirs[0], Precision)
         if block.quant_type not in [mode.value for mode in Mode]:
             known = " or ".join(mode.value for mode in Mode)
             raise LayerError(f'quant_type is "{block.quant_type}"; the board takes {known}, letter by letter')
         return block
     if theirs:
+        if strangers := unknown_fields(theirs[0], Ristretto):
+            raise LayerError(
+                f"quantization_param holds {strangers[0]}, which neither Ristretto nor CHaiDNN has; remove it, or "
+                "convert the float prototxt again"
+            )
         return decode(theirs[0], Ristretto)
     return Ristretto() if layer.type.endswith("Ristretto") else None
 
 
-def _holds_thresholds(block: Message) -> bool:
-    """Whether a `quantization_param` has the fields of a `precision_param`, as Xilinx's ml-suite wrote it.
+def _is_of_the_board(block: Message) -> bool:
+    """Whether a `quantization_param` has fields that only a `precision_param` has, as Xilinx's ml-suite wrote it.
 
     CHaiDNN's parser reads the one for the other where the other is absent.
     """
-    return any(entry.name == "quant_type" or entry.name.startswith("th_") for entry in block.fields)
+    return not set(unknown_fields(block, Ristretto)).isdisjoint(Precision.__dataclass_fields__)
 
 
 def only(formats: Mapping[int, Precision | Ristretto], side: Side) -> dict[int, Precision]:

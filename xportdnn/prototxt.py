@@ -9,15 +9,17 @@ changed file is the old text with `Edit`s applied (see `edits`), hence every byt
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import NamedTuple, TypeAlias, Union
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, Union
 
+from xportdnn import files
 from xportdnn.errors import InputError, PrototxtError
+from xportdnn.lines import Edit, Source
 from xportdnn.literals import unescaped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["Document", "Edit", "Field", "Message", "Scalar", "Source", "Value", "decoded", "parse", "read", "to_bytes"]
 
 
 class Scalar(NamedTuple):
@@ -69,72 +71,6 @@ class Field(NamedTuple):
     end: int
 
 
-class Edit(NamedTuple):
-    """Replace `text[start:end]` by `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """Text with its name; offsets of an edited text are traced back to the lines of the file on disk."""
-
-    name: str
-    text: str
-    # (offset here, offset in `parent`) at the start of every untouched stretch
-    stretches: tuple[tuple[int, int], ...] = ()
-    parent: Source | None = field(default=None, repr=False)
-
-    @property
-    def on_disk(self) -> Source:
-        """The text before all edits."""
-        return self if self.parent is None else self.parent.on_disk
-
-    @cached_property
-    def _newlines(self) -> list[int]:
-        return [match.start() for match in re.finditer("\n", self.text)]
-
-    def position(self, offset: int) -> tuple[int, int]:
-        """Line and column (both from 1) in the file on disk."""
-        if self.parent is not None:
-            index = bisect_right(self.stretches, (offset, len(self.parent.text) + 1)) - 1
-            here, there = self.stretches[max(index, 0)]
-            limit = self.stretches[index + 1][1] if index + 1 < len(self.stretches) else len(self.parent.text)
-            return self.parent.position(min(there + offset - here, limit))
-        line = bisect_right(self._newlines, offset - 1)
-        return line + 1, offset - (self._newlines[line - 1] + 1 if line else 0) + 1
-
-    def line(self, offset: int) -> int:
-        return self.position(offset)[0]
-
-    def where(self, offset: int) -> str:
-        """`file:line` for messages."""
-        return f"{self.name}:{self.line(offset)}"
-
-    @cached_property
-    def newline(self) -> str:
-        """The line ending the file uses."""
-        return "\r\n" if "\r\n" in self.text else "\n"
-
-    def edited(self, edits: Iterable[Edit]) -> Source:
-        """A new source with the edits applied; its positions still name this one's lines."""
-        pieces: list[str] = []
-        stretches: list[tuple[int, int]] = []
-        here = there = 0
-        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-            if edit.start < there:
-                raise ValueError(f"edits overlap at offset {edit.start} of {self.name}")
-            stretches.append((here, there))
-            pieces += (self.text[there : edit.start], edit.text)
-            here += edit.start - there + len(edit.text)
-            there = edit.end
-        stretches.append((here, there))
-        pieces.append(self.text[there:])
-        return Source(self.name, "".join(pieces), tuple(stretches), self)
-
-
 class Document(NamedTuple):
     """A parsed file."""
 
@@ -149,7 +85,7 @@ def read(path: str | Path) -> Source:
         InputError: the file cannot be read or is binary.
     """
     try:
-        data = Path(path).read_bytes()
+        data = files.read(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; check the path") from None
     return decoded(str(path), data)
@@ -184,6 +120,21 @@ _TOKEN = re.compile(
 )""",
     re.VERBOSE | re.DOTALL,
 )
+# What nearly every line of a network is: a field with one plain value and no separator behind it, the head of a
+# message, or the end of one. Nothing is refused here; all else goes through the tokens.
+_PLAIN = re.compile(
+    r"""[\s\ufeff]*(?:(?P<field>[A-Za-z_][A-Za-z0-9_]*)\s*(?:
+    :\s*(?:
+        (?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![A-Za-z0-9_.])
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*)(?![A-Za-z0-9_])
+      | (?P<string>"[^"\\\n]*"|'[^'\\\n]*')
+    )(?=\s*(?:[A-Za-z_}]|\Z))
+  | :?\s*(?P<open>\{)
+) | (?P<close>\}))""",
+    re.VERBOSE,
+)
+# a comment up to its end, so that no comma inside one counts; one blank at a time, so that nothing is tried twice
+_SEPARATOR = re.compile(r"(?:[\s\ufeff]|#[^\n]*\n)*[;,]")
 _CLOSING = {"{": "}", "<": ">"}
 _DEEPEST = 100  # networks nest 4 deep; what goes on and on is damaged
 
@@ -205,15 +156,28 @@ def parse(source: Source) -> Document:
 
 
 class _Parser:
-    """Recursive descent over the token stream, one token ahead."""
+    """Recursive descent over the text: plain lines in one step, others by their tokens, one token ahead.
+
+    Attributes:
+        at: where what is not taken yet begins: the end of what was taken last.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.text = source.text
         self.depth = 0
-        found = _TOKEN.finditer(source.text)
-        self.tokens = [_Token(kind := match.lastgroup or "end", match[kind], *match.span(kind)) for match in found]
         self.at = 0
-        self.taken = self.next = self.tokens[0]
+        self.ahead: _Token | None = None
+        self.taken = self.next
+
+    @property
+    def next(self) -> _Token:
+        if self.ahead is None:
+            match = _TOKEN.match(self.text, self.at)
+            assert match is not None
+            kind = match.lastgroup or "end"
+            self.ahead = _Token(kind, match[kind], *match.span(kind))
+        return self.ahead
 
     def fail(self, token: _Token, problem: str) -> PrototxtError:
         line, column = self.source.position(token.start)
@@ -222,9 +186,11 @@ class _Parser:
     def take(self) -> _Token:
         token = self.taken = self.next
         if token.kind != "end":
-            self.at += 1
-            self.next = self.tokens[self.at]
+            self.move(token.end)
         return token
+
+    def move(self, at: int) -> None:
+        self.at, self.ahead = at, None
 
     def skip(self, *marks: str) -> bool:
         if self.next.kind == "mark" and self.next.text in marks:
@@ -238,7 +204,25 @@ class _Parser:
 
     def fields(self, closing: str, opened: _Token | None = None) -> tuple[Field, ...]:
         fields: list[Field] = []
+        text, plain = self.text, _PLAIN.match
         while True:
+            match = plain(text, self.at)
+            kind = match.lastgroup if match is not None else None
+            if match is not None and kind in ("number", "name", "string"):
+                start, end = match.span(kind)
+                self.move(end)
+                value = text[start + 1 : end - 1] if kind == "string" else text[start:end]
+                fields.append(Field(match["field"], Scalar(kind, value, start, end), match.start("field"), end))
+                continue
+            if match is not None and kind == "open":
+                self.move(match.start(kind))
+                message = self.message()
+                self.separate()
+                fields.append(Field(match["field"], message, match.start("field"), self.at))
+                continue
+            if match is not None and kind == "close" and closing == "}":
+                self.move(match.end())
+                return tuple(fields)
             token = self.take()
             if token.kind == "end":
                 if opened is None:
@@ -249,8 +233,12 @@ class _Parser:
             if token.kind == "mark" and token.text == closing:
                 return tuple(fields)
             name, values = self.field(token)
-            self.skip(";", ",")
-            fields += [Field(name, value, token.start, self.taken.end) for value in values]
+            self.separate()
+            fields += [Field(name, value, token.start, self.at) for value in values]
+
+    def separate(self) -> None:
+        if match := _SEPARATOR.match(self.text, self.at):
+            self.move(match.end())
 
     def field(self, token: _Token) -> tuple[str, list[Value]]:
         name = token.text
@@ -304,7 +292,7 @@ class _Parser:
         self.depth += 1
         fields = self.fields(_CLOSING[opened.text], opened)
         self.depth -= 1
-        return Message(fields, opened.start, self.taken.end)
+        return Message(fields, opened.start, self.at)
 
     def scalar(self, name: str) -> Scalar:
         token = self.take()

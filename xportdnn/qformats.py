@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xportdnn import calibrate, execute, fractions, plan, scales
 from xportdnn.block_params import Parameter, parameters
-from xportdnn.choices import BOARD_WIDTHS, Mode
+from xportdnn.choices import BOARD_WIDTHS, Dialect, Mode
 from xportdnn.fractions import Quality
 from xportdnn.guards import fractions as guards
 from xportdnn.guards.marks import Mark
@@ -103,15 +103,17 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     calibrate.check_weights(net, layers, weights)
     reached = {layer.index for layer in layers} | {value.writer for value in opened.inputs}
     classes = scales.fraction_classes(layer for layer in net.layers if layer.index in reached)
-    needed = plan.needed(net, options.matrix, classes, Mode.DYNAMIC_FIXED)
+    needed = plan.needed(net, options.table, classes, Mode.DYNAMIC_FIXED)
     workers = options.workers or default_workers()
     with journal.progress("calibrating", len(pictures)) as tick:
         seen = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers).statistics
     widths = {root: settled.widths.get(root, bits.layer_out) for root in seen}
     values = {root: _of_values(method, each, widths[root], settled.fractions.get(root)) for root, each in seen.items()}
+    # Ristretto trims the bias like the weights, though its own rule does not look at it
+    with_bias = options.dialect is Dialect.RISTRETTO and options.fl_method != "ristretto"
     own = {
-        layer.index: tuple(parameters(net, layer, names, weights))
-        for layer, names in plan.quantized(net, options.matrix, Mode.DYNAMIC_FIXED)
+        layer.index: tuple(parameters(net, layer, names, weights, with_bias))
+        for layer, names in plan.quantized(net, options.table, Mode.DYNAMIC_FIXED)
         if layer.index in reached - settled.floats
     }
     own_widths = {index: settled.params_widths.get(index, bits.params) for index in own}

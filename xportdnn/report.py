@@ -46,7 +46,7 @@ def report(conversion: Conversion, remarks: Sequence[Remark]) -> dict[str, Any]:
 
 def _options(conversion: Conversion) -> dict[str, Any]:
     values = {name: getattr(conversion.options, name) for name in conversion.options.__dataclass_fields__}
-    values["threshold_method"] = conversion.options.rule
+    values |= {"threshold_method": conversion.options.rule, "params_method": conversion.options.params_rule}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -76,7 +76,7 @@ def _layers(conversion: Conversion) -> Iterator[dict[str, Any]]:
             "line": conversion.opened.net.source.line(layer.entry.start),
             "bottoms": [value.blob for value in layer.bottoms],
             "tops": [value.blob for value in layer.tops],
-            "precision_param": blocks.get(layer.index),
+            conversion.options.block: blocks.get(layer.index),
         }
         if override := conversion.asked.of(layer.name):
             entry["overridden"] = override

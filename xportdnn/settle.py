@@ -52,8 +52,9 @@ def settle(asked: Asked, opened: Opened, options: Options, journal: Journal) -> 
     for remark in (remark for each in shared for remark in each.remarks):
         journal.info(remark)
     floats = [ground.layers[name][0] for name in asked.floats]
-    _warn_of_widths(fit, options, journal)
-    _warn_of_floats(floats, options.quant_type, journal)
+    if options.for_board:
+        _warn_of_widths(fit, options, journal)
+        _warn_of_floats(floats, options.quant_type, journal)
     return Settled(
         floats=frozenset(layer.index for layer in floats),
         widths=widths.values,
@@ -133,8 +134,9 @@ class _Ground:
         (layer,) = found
         fields = self.fields.get(layer.index, ())
         if not fields and not (layer.is_input and keys.keys() <= _OF_TOPS):
-            mode, matrix = self.options.quant_type.value, self.options.matrix.value
-            reason = self.reasons.get(layer.index, f"{layer.type} gets none in {mode} mode with --matrix {matrix}")
+            table = f"--{'matrix' if self.options.for_board else 'dialect'} {self.options.table.value}"
+            mode = self.options.quant_type.value
+            reason = self.reasons.get(layer.index, f"{layer.type} gets none in {mode} mode with {table}")
             yield f"{place(name)}: there is no block to change or to skip: {reason}"
             return
         if not fields and not self._is_read(layer.tops[0]):
@@ -177,7 +179,7 @@ def _ground(opened: Opened, options: Options) -> _Ground:
     layers: dict[str, list[Layer]] = {}
     for layer in net.layers:
         layers.setdefault(layer.name, []).append(layer)
-    blocks = plan.quantized(net, options.matrix, options.quant_type)
+    blocks = plan.quantized(net, options.table, options.quant_type)
     fields = {layer.index: names for layer, names in blocks if layer.index in run}
     return _Ground(opened, options, layers, fields, reasons, [layer for layer in net.layers if layer.index in run])
 

@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TypeAlias
 
 from xportdnn.caffemodel import Blob, Caffemodel
 from xportdnn.errors import WeightsError
 from xportdnn.layers import Shape, Shapes
 from xportdnn.network import Layer, Net, Value
+from xportdnn.similar import similar
 
 Weights: TypeAlias = Mapping[int, tuple[Blob, ...]]
 """Layer index -> blobs in the layer's own shapes."""
@@ -154,7 +154,7 @@ def _missing(layer: Layer, partly: bool, model: Caffemodel) -> str:
         return "needs its blobs"
     if partly:
         return "some of its blobs are not in the caffemodel"
-    near = get_close_matches(layer.name, model.names, 3, 0.7)
+    near = similar(layer.name, model.names, 3, 0.7)
     hint = f"; the nearest names there are {', '.join(repr(name) for name in near)}" if near else ""
     return f"is not in the caffemodel{hint}"
 

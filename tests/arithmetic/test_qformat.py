@@ -105,3 +105,11 @@ def test_stochastic_rounding_takes_both_neighbours() -> None:
     values = np.full(1000, 1.01, np.float32)
     integers = qformat.quantize(values, 8, 5, stochastic(np.random.default_rng(3)))
     assert set(integers.tolist()) == {32, 33}
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=VALUES, bits=WIDTHS, fl=st.integers(-300, 300))
+def test_one_number_is_quantized_as_an_array_is(values: list[float], bits: int, fl: int) -> None:
+    for x in (f32(values), around(values, bits, max(-40, min(fl, 60)))):
+        alone = [qformat.quantized(value, bits, fl) for value in x.tolist()]
+        assert alone == qformat.quantize(x, bits, fl).tolist()

@@ -20,7 +20,8 @@ from xportdnn.check import look
 from xportdnn.check.bounds import bounds
 from xportdnn.check.convolutions import convolutions
 from xportdnn.check.opening import subject
-from xportdnn.check.rules import factors, fractions, sums, weights
+from xportdnn.check.rules import fractions
+from xportdnn.check.rules.weighed import factors, sums, weights
 from xportdnn.check.subject import Subject
 from xportdnn.choices import Triple
 from xportdnn.kernels import Windows

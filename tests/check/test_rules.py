@@ -18,6 +18,7 @@ from tests.small_nets import caffemodel
 from xportdnn import caffemodel as files
 from xportdnn.check import Rule, all_rules, opening
 from xportdnn.check.fix import all_fixes
+from xportdnn.check.rules import rules_without_weights
 from xportdnn.check.subject import Subject
 from xportdnn.layers import Array
 from xportdnn.prototxt import Source
@@ -85,3 +86,10 @@ def test_rules_that_fixes_name_exist() -> None:
 
 def test_page() -> None:
     assert PAGE.read_text(encoding="utf-8") == rules_page(), "run `python -m tests.test_docs`"
+
+
+def test_rules_that_take_weights_stand_apart() -> None:
+    """What a file without a caffemodel is tried with imports none of them."""
+    light = set(rules_without_weights())
+    assert light < set(all_rules())
+    assert {rule.needs for rule in set(all_rules()) - light} == {"weights"}

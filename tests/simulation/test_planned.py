@@ -12,9 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.simulation.quantized import block
 from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, conv, data, layer, net_of, random_weights
-from xportdnn import precision
 from xportdnn.engine.choice import Exact
 from xportdnn.errors import LayerError
 from xportdnn.layers import Array
@@ -149,11 +147,40 @@ def test_other_arithmetics_cannot_be_planned(arithmetic: Arithmetic) -> None:
     assert case(net, {0: fixed(5, 5, None), 1: fixed(5, 5, 5)}, arithmetic=arithmetic).planned is None
 
 
-def test_layers_that_trim_in_place_cannot_be_planned() -> None:
-    fields = {"bw_layer_in": 8, "bw_layer_out": 8, "bw_params": 8, "fl_layer_in": 4, "fl_layer_out": 4, "fl_params": 5}
-    body = f"convolution_param {{ num_output: 2 kernel_size: 1 }}\n{block(fields, 'quantization_param')}"
-    net = net_of(data(1, 3, 4, 5) + layer("conv", "ConvolutionRistretto", "data", "conv", body))
-    assert case(net, precision.read(net)).planned is None
+TRIMMING_NET = net_of(JOINED.replace('"Convolution"', '"ConvolutionRistretto"').replace("InnerProduct", "FcRistretto"))
+TRIMMING = [each.index for each in TRIMMING_NET.layers if each.type.endswith("Ristretto")]
+
+
+def trimming(fl_in: int, fl_out: int, fl_params: int) -> Ristretto:
+    return Ristretto(
+        bw_layer_in=8, bw_layer_out=8, bw_params=8, fl_layer_in=fl_in, fl_layer_out=fl_out, fl_params=fl_params
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.builds(trimming, *[st.integers(2, 7)] * 3), min_size=len(TRIMMING), max_size=len(TRIMMING)))
+def test_layers_that_trim_in_place(blocks: list[Ristretto]) -> None:
+    """Through Split as well: "left", "right", "again" and "sum" read one piece of memory."""
+    assert_the_same(case(TRIMMING_NET, dict(zip(TRIMMING, blocks, strict=True))))
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "Flatten"])
+def test_memory_that_only_one_program_shares_cannot_be_trimmed_in_place(kind: str) -> None:
+    """The engine renames Dropout's bottom where Caffe copies it, and copies Flatten's, where Caffe renames it."""
+    text = (
+        data(1, 3, 4, 5)
+        + layer("other", kind, "data", "other")
+        + layer("fc", "FcRistretto", "data", "fc", "inner_product_param { num_output: 2 bias_term: false }")
+    )
+    alone, both = text, text + layer("relu", "ReLU", "other", "relu")
+    assert case(net_of(alone), {2: trimming(5, 5, 5)}).planned is not None
+    assert case(net_of(both), {2: trimming(5, 5, 5)}).planned is None
+
+
+def test_random_rounding_cannot_be_planned() -> None:
+    """It follows the order of the numbers."""
+    blocks = dict.fromkeys(TRIMMING, Ristretto(rounding_scheme="STOCHASTIC", fl_layer_in=5, fl_layer_out=5))
+    assert case(TRIMMING_NET, blocks).planned is None
 
 
 def test_one_piece_of_memory_cannot_be_read_twice() -> None:

@@ -24,6 +24,17 @@ def largest(mant_bits: int, exp_bits: int) -> float:
     return math.ldexp(2.0 - 2.0**-mant_bits, min(2**exp_bits - 1 - _bias(exp_bits), _FLOAT32_BIAS))
 
 
+def exponent_bits(peak: float) -> int:
+    """The bits of exponent that hold a largest |x|: ceil(log2(log2(peak) - 1) + 1), at least 1 (quantization.cpp).
+
+    The largest exponent of e bits is 2**(e - 1), so that 1 bit reaches to 4, 2 bits to 8, 3 to 32, 4 to 512.
+    """
+    bits = 1
+    while peak > math.ldexp(1.0, (1 << bits - 1) + 1):
+        bits += 1
+    return bits
+
+
 def trim(
     values: Array, mant_bits: int, exp_bits: int, rounding: Rounding = half_away, *, as_ristretto: bool = False
 ) -> Array:

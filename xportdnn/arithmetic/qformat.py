@@ -8,6 +8,7 @@ than 25 bits saturate one step high in `trim`, because float32 has no 2**(bits-1
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from xportdnn.arithmetic.rounding import Rounding, half_away
@@ -19,11 +20,22 @@ if TYPE_CHECKING:
     from xportdnn.arithmetic import Int64s, Integers
     from xportdnn.layers import Array
 
+_FINEST = 256
+
 
 def quantize(values: Array, bits: int, fl: int, rounding: Rounding = half_away) -> Int64s:
     """Integers in [-2**(bits-1), 2**(bits-1) - 1], in the shape of `values`; bits is 1 to 32."""
     whole = rounding(_scaled(values, bits, fl)).astype(np.int64)
     return np.clip(whole, -(1 << (bits - 1)), (1 << (bits - 1)) - 1, out=whole)
+
+
+def quantized(value: float, bits: int, fl: int) -> int:
+    """`quantize` for one finite float32, without NumPy."""
+    limit = 1 << (bits - 1)
+    # the smallest float32 is beyond the range of any width with fewer places than these
+    scaled = math.ldexp(value, min(fl, _FINEST))
+    clipped = min(max(scaled, -limit), limit - 1)
+    return int(math.copysign(math.floor(abs(clipped) + 0.5), clipped))
 
 
 def dequantize(integers: Integers, fl: int) -> Array:

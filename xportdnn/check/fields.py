@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import NamedTuple
 
 from xportdnn.decode import as_bool, as_float, as_int, as_text, as_uint
@@ -64,7 +64,10 @@ class Schema(NamedTuple):
 @lru_cache(maxsize=1)
 def schema() -> Schema:
     """The table of the package."""
-    found = json.loads(files(__package__).joinpath("chai_fields.json").read_text(encoding="utf-8"))
+    # importlib.resources would read it, too, but takes longer to import than all rules
+    data = pkgutil.get_data(__name__, "chai_fields.json")
+    assert data is not None
+    found = json.loads(data)
     messages = {
         message: {name: Kind(text.removesuffix("[]"), text.endswith("[]")) for name, text in fields.items()}
         for message, fields in found["messages"].items()

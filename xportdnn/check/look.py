@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from xportdnn.check.rule import Broken, Finding, Rule
-from xportdnn.check.rules import all_rules
+from xportdnn.check.rules import all_rules, rules_without_weights
 from xportdnn.check.subject import Subject
 
 
@@ -14,9 +14,10 @@ def look(subject: Subject, rules: Iterable[Rule] | None = None) -> tuple[Finding
 
     Rules that need shapes or weights are left out where there are none; `missing` names them.
     """
-    chosen = all_rules() if rules is None else tuple(rules)
+    if rules is None:
+        rules = all_rules() if subject.weights else rules_without_weights()
     found = [
-        _finding(subject, rule, broken) for rule in chosen if has(subject, rule.needs) for broken in rule.find(subject)
+        _finding(subject, rule, broken) for rule in rules if has(subject, rule.needs) for broken in rule.find(subject)
     ]
     return tuple(sorted(found, key=lambda finding: finding.line))
 

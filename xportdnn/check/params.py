@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from xportdnn.check.subject import BoardLayer, Subject
 from xportdnn.decode import as_bool, as_float, as_int
 from xportdnn.errors import LayerError
 from xportdnn.phases import left_out
 from xportdnn.prototxt import Message, Scalar, Value
+
+if TYPE_CHECKING:
+    from xportdnn.check.subject import BoardLayer, Subject
 
 T = TypeVar("T")
 
@@ -38,22 +40,24 @@ _NOTHING = Message((), -1, -1)
 
 def is_custom(layer: BoardLayer) -> bool:
     """Whether the user brings the layer along, see docs/SOFTWARE_LAYER_PLUGIN.md."""
-    return flag(layer.message, "user_defined_layer", False)
+    return layer.is_custom
 
 
 def board_type(layer: BoardLayer) -> str:
     """Caffe's name of what the board runs; empty for types that it does not know and for the user's own."""
-    return "" if is_custom(layer) else REGISTERED.get(layer.type, "")
+    return layer.board_type
 
 
 def of(subject: Subject, *types: str) -> Iterator[BoardLayer]:
     """The layers that the board takes for one of these types."""
-    return (layer for layer in subject.layers if board_type(layer) in types)
+    if len(types) == 1:
+        return iter(subject.by_type.get(types[0], ()))
+    return (layer for layer in subject.layers if layer.board_type in types)
 
 
 def param(layer: BoardLayer, name: str) -> Message:
     """The block of that name; an empty one where the layer has none."""
-    return next(iter(layer.message.messages(name)), _NOTHING)
+    return layer.blocks.get(name, _NOTHING)
 
 
 def integers(block: Message, name: str) -> list[int]:

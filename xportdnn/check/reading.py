@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from ctypes import c_float
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from struct import pack, unpack
 
 from xportdnn.check.params import board_type, is_custom, param
 from xportdnn.check.subject import BoardLayer, Subject
@@ -21,6 +21,7 @@ from xportdnn.matrix import Fields, fields
 from xportdnn.prototxt import Scalar
 from xportdnn.simulation.board.fusion import Fusion, fuse
 
+_MODES = {mode.value: mode for mode in Mode}
 _POOLINGS = {"0": "MAX", "1": "AVE", "2": "STOCHASTIC"}
 
 
@@ -63,24 +64,25 @@ class Reading:
         scalars = [value for value in written if isinstance(value, Scalar)]
         return scalars[-1] if scalars and scalars[-1].text else None
 
-    @property
+    @cached_property
     def mode(self) -> Mode | None:
         """None where the parser stops."""
-        text = self.quant_type.text if self.quant_type is not None else Mode.DYNAMIC_FIXED.value
-        return Mode(text) if text in [mode.value for mode in Mode] else None
+        return _MODES.get(self.quant_type.text) if self.quant_type is not None else Mode.DYNAMIC_FIXED
 
-    @property
+    @cached_property
     def mode_forgotten(self) -> bool:
         """Whether the block is one of Xilinx mode that does not say so."""
+        if self.quant_type is not None:
+            return False
         thresholds, fractions = (any(name.startswith(start) for name in self.numbers) for start in ("th_", "fl_"))
-        return self.quant_type is None and thresholds and not fractions
+        return thresholds and not fractions
 
     @cached_property
     def wanted(self) -> Fields:
         """The numbers that the parser asks for; it takes a default for each that is absent."""
         return wanted(self.layer, self.mode) if self.mode is not None else ()
 
-    @property
+    @cached_property
     def used(self) -> Fields:
         """Those of them that have an effect."""
         return tuple(name for name in self.wanted if name not in self.unused)
@@ -113,10 +115,18 @@ def _number(name: str, value: Scalar) -> Number:
     if not name.startswith("th_"):
         return Number(as_int(value, name), value.text, value.start)
     given = as_float(value, name)
-    single = c_float(given).value
+    single = _float32(given)
     lost = 0 < abs(given) < math.inf and not 0 < abs(single) < math.inf
     text = f"{value.text} ({single:g} as a float32)" if lost else value.text
     return Number(single, text, value.start, 0 < single < math.inf)
+
+
+def _float32(value: float) -> float:
+    try:
+        rounded: float = unpack("f", pack("f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return rounded
 
 
 def wanted(layer: BoardLayer, mode: Mode) -> Fields:
@@ -124,8 +134,12 @@ def wanted(layer: BoardLayer, mode: Mode) -> Fields:
     # of the user's own layers it wants the same as of an Eltwise: both sides and no weights
     kind = "Eltwise" if is_custom(layer) else board_type(layer)
     pool = param(layer, "pooling_param").string("pool", "MAX")
-    names = fields(Matrix.PARSER, mode, kind, _POOLINGS.get(pool, pool))
-    return tuple(name for name in names if name != "quant_type")
+    return _wanted(mode, kind, _POOLINGS.get(pool, pool))
+
+
+@cache
+def _wanted(mode: Mode, kind: str, pool: str) -> Fields:
+    return tuple(name for name in fields(Matrix.PARSER, mode, kind, pool) if name != "quant_type")
 
 
 def default(name: str) -> str:

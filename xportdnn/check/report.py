@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from xportdnn.check.rule import Finding, Rule, Severity
 from xportdnn.check.rules import all_rules
 from xportdnn.check.subject import Subject
 from xportdnn.errors import UsageError
+from xportdnn.similar import similar
 from xportdnn.version import __version__
 
 _IN_FULL = 6  # findings of one rule; where there are more, the rest is a list of names
@@ -200,6 +200,6 @@ def named(name: str) -> Rule:
     rules = {rule.id: rule for rule in all_rules()}
     if name in rules:
         return rules[name]
-    near = get_close_matches(name.lower().replace("_", "-"), rules, 3, 0.5)
+    near = similar(name.lower().replace("_", "-"), rules, 3, 0.5)
     hint = f"; the nearest are {', '.join(near)}" if near else ""
     raise UsageError(f"--explain: there is no rule '{name}'{hint}; `xportdnn check --list` shows all")

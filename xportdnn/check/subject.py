@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from xportdnn.caffemodel import Caffemodel
+from xportdnn.check.params import REGISTERED, flag
 from xportdnn.layers import ALIASES, Arrays, Shape
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened
@@ -30,7 +31,7 @@ class BoardLayer:
     index: int
     entry: Field = field(repr=False)
 
-    @property
+    @cached_property
     def message(self) -> Message:
         assert isinstance(self.entry.value, Message)
         return self.entry.value
@@ -45,6 +46,16 @@ class BoardLayer:
         return self.message.string("type")
 
     @cached_property
+    def is_custom(self) -> bool:
+        """Whether the user brings the layer along, see docs/SOFTWARE_LAYER_PLUGIN.md."""
+        return flag(self.message, "user_defined_layer", False)
+
+    @cached_property
+    def board_type(self) -> str:
+        """Caffe's name of what the board runs; empty for types that it does not know and for the user's own."""
+        return "" if self.is_custom else REGISTERED.get(self.type, "")
+
+    @cached_property
     def bottoms(self) -> tuple[str, ...]:
         return tuple(self.message.strings("bottom"))
 
@@ -53,12 +64,14 @@ class BoardLayer:
         return tuple(self.message.strings("top"))
 
     @cached_property
+    def blocks(self) -> Mapping[str, Message]:
+        """The first block of every name."""
+        return {entry.name: entry.value for entry in reversed(self.message.fields) if isinstance(entry.value, Message)}
+
+    @property
     def block(self) -> Message | None:
         """The block that the board reads: `precision_param`, or `quantization_param` where that is absent."""
-        for name in ("precision_param", "quantization_param"):
-            if found := self.message.messages(name):
-                return found[0]
-        return None
+        return self.blocks.get("precision_param") or self.blocks.get("quantization_param")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +111,14 @@ class Subject:
         """The layers that the board reads, in file order."""
         kept = [entry for at, entry in enumerate(self.entries) if not _skips(at, entry)]
         return tuple(BoardLayer(index, entry) for index, entry in enumerate(kept))
+
+    @cached_property
+    def by_type(self) -> Mapping[str, tuple[BoardLayer, ...]]:
+        """What the board takes the layers for -> those of that type, in file order."""
+        found: dict[str, list[BoardLayer]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.board_type, []).append(layer)
+        return {kind: tuple(layers) for kind, layers in found.items()}
 
     @cached_property
     def skipped(self) -> tuple[BoardLayer, ...]:

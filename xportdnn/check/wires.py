@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from xportdnn.check.caffe_view import blocks
@@ -73,7 +74,7 @@ def wires(subject: Subject, prefix: str) -> Iterator[Wire]:
         return
     by_layer = {layer.index: reading for layer, reading in blocks(subject)}
     found = fusion(subject)
-    roots = _roots(subject.net, by_layer, found)
+    roots = _roots(subject)
     grouped: dict[Value, list[End]] = {}
     for layer in subject.net.layers:
         for value, end in _ends(subject.net, layer, by_layer, found, prefix):
@@ -82,10 +83,12 @@ def wires(subject: Subject, prefix: str) -> Iterator[Wire]:
         yield Wire(root.blob, tuple(ends))
 
 
-def _roots(net: Net, by_layer: Mapping[int, Reading], found: Fusion) -> dict[Value, Value]:
+@lru_cache(maxsize=1)
+def _roots(subject: Subject) -> dict[Value, Value]:
     """Every value that is tied to another -> the first of its wire."""
+    by_layer, found = {layer.index: reading for layer, reading in blocks(subject)}, fusion(subject)
     roots: dict[Value, Value] = {}
-    for layer in net.layers:
+    for layer in subject.net.layers if subject.net is not None else ():
         tied = [roots.get(value, value) for value in _tied(layer, by_layer, found)]
         if tied:
             first = min(tied, key=lambda value: value.writer)

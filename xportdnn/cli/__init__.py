@@ -1,6 +1,6 @@
 """The command line: `xportdnn` alone is the conversion, its subcommands stand beside it.
 
-Nothing but click is imported before a command runs.
+Nothing but click is imported before a command runs, and of the commands only that one.
 """
 
 from __future__ import annotations
@@ -11,23 +11,10 @@ from collections.abc import Sequence
 
 import click
 
-from xportdnn.cli.check import check
 from xportdnn.cli.conversion import conversion
-from xportdnn.cli.evaluate import evaluate
-from xportdnn.cli.export import export
-from xportdnn.cli.fold import fold
-from xportdnn.cli.forward import forward
-from xportdnn.cli.simulate import simulate
 from xportdnn.errors import XportdnnError
 
 INTERRUPTED = 130
-
-conversion.add_command(check)
-conversion.add_command(evaluate)
-conversion.add_command(export)
-conversion.add_command(fold)
-conversion.add_command(forward)
-conversion.add_command(simulate)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,8 +7,20 @@ from typing import Any
 
 import click
 
-from xportdnn.choices import FL_METHODS, PARAMS_METHODS, THRESHOLD_METHODS, Fraction, Matrix, Mode, ScaleClasses, Triple
+from xportdnn.choices import (
+    FL_METHODS,
+    PARAMS_METHODS,
+    THRESHOLD_METHODS,
+    TRIMMING_MODES,
+    Dialect,
+    Fraction,
+    Matrix,
+    Mode,
+    ScaleClasses,
+    Triple,
+)
 from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
+from xportdnn.cli.commands import Commands
 from xportdnn.errors import UsageError
 from xportdnn.version import __version__
 
@@ -43,6 +55,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 
 
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     epilog=_EPILOG,
     context_settings={
@@ -109,9 +122,8 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--params_method",
     type=click.Choice(PARAMS_METHODS),
-    default="max",
-    show_default=True,
-    help="th_params: the largest absolute weight of each output channel, or the threshold of least squared error.",
+    help="th_params: the largest absolute weight of each output channel, or the threshold of least squared error.  "
+    "[default: max; below 8 bits mse]",
 )
 @click.option(
     "--overrides",
@@ -157,6 +169,24 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "--fold", is_flag=True, help="First fold BatchNorm and Scale into the weights, which go into --folded_weights."
 )
 @click.option("--folded_weights", metavar="FILE", help="With --fold: the caffemodel that belongs to the new prototxt.")
+@click.option(
+    "--dialect",
+    type=click.Choice([dialect.value for dialect in Dialect]),
+    default=Dialect.CHAIDNN.value,
+    show_default=True,
+    help="Whose formats to write: CHaiDNN's; Ristretto's quantization_param and layer types; caffe-jacinto's "
+    "net_quantization_param; or CHaiDNN's as JSON (schemas/plan.schema.json).",
+)
+@click.option(
+    "--trimming_mode",
+    type=click.Choice(TRIMMING_MODES),
+    help="--dialect ristretto: which of its formats.  [default: dynamic_fixed_point]",
+)
+@click.option(
+    "--net_quantization_param",
+    metavar="'FIELD: VALUE ...'",
+    help="--dialect jacinto: fields of its block, beside those that --bitwidths and --skip_layers give.",
+)
 @click.option("--workers", type=int, metavar="N", help="Processes to calibrate with.  [default: the cores]")
 @click.option("--strict", is_flag=True, help="A layer type without a rule is an error.")
 @click.option("--force", is_flag=True, help="Allow bit-widths that the board does not take.")
@@ -190,7 +220,6 @@ def _convert(
     from xportdnn import output
     from xportdnn.cli.console import journal
     from xportdnn.conversion import convert
-    from xportdnn.modelfile import pieces
     from xportdnn.options import Options
     from xportdnn.prototxt import to_bytes
 
@@ -204,6 +233,7 @@ def _convert(
         "quant_type": Mode(given["quant_type"]),
         "scale_classes": ScaleClasses(given["scale_classes"]),
         "matrix": Matrix(given["matrix"]),
+        "dialect": Dialect(given["dialect"]),
         "bitwidths": Triple(*given["bitwidths"]),
     }
     options = Options(**given)
@@ -211,14 +241,17 @@ def _convert(
     for path in targets:
         output.check(path, inputs)
     speaker = journal(quiet, verbose)
-    result = convert(options, speaker)
-    if json_file is not None or not quiet:
+    told = json_file is not None or not quiet
+    result = convert(options, speaker if told else None)
+    if told:
         from xportdnn.check.written import tell
 
         tell(result.findings, speaker, result.foreseen)
     data = to_bytes(result.text)
     files: dict[str, Iterable[bytes | memoryview]] = {quantized_deploy_model: (data,)}
     if folded_weights is not None and result.folded is not None:
+        from xportdnn.modelfile import pieces
+
         files[folded_weights] = pieces(result.folded.layers)
     if json_file is not None:
         from xportdnn.report import as_json
@@ -227,7 +260,8 @@ def _convert(
     output.write_all(files)
     if quantized_deploy_model != output.STDOUT:
         layers = len(result.opened.net.layers)
-        speaker.info(f"{quantized_deploy_model}: {len(result.blocks)} blocks in {layers} layers, {len(data)} bytes")
+        blocks = "1 block" if options.dialect is Dialect.JACINTO else f"{len(result.blocks)} blocks in {layers} layers"
+        speaker.info(f"{quantized_deploy_model}: {blocks}, {len(data)} bytes")
 
 
 def _targets(given: Mapping[str, str | None]) -> list[str]:

@@ -13,6 +13,7 @@ from xportdnn.errors import UsageError
 
 @click.command(context_settings={"token_normalize_func": normalized, "help_option_names": ["--help", "-h"]})
 @click.option("--deploy_model", metavar="FILE", required=True, help="Quantized prototxt, as the conversion wrote it.")
+@click.option("--plan", metavar="FILE", help="What --dialect json wrote; --deploy_model is then the float prototxt.")
 @click.option("--weights", metavar="FILE", help="Its caffemodel, or the .npz that `xportdnn export` made of it.")
 @click.option("--images", metavar="DIR", required=True, help="Folder of pictures, or of one folder per class.")
 @click.option(

@@ -112,11 +112,12 @@ def fold(
         output.check(path, (deploy_model, weights, *arrays))
     speaker = journal(quiet, verbose)
     if improved:
+        from xportdnn.improvement.choosing import Wanted
         from xportdnn.improvement.command import improve_files
         from xportdnn.options import Options
 
         options = Options(deploy_model, weights, **{**given, "bitwidths": Triple(*given["bitwidths"])})
-        folded = improve_files(options, inputs, equalize, bias_correct, speaker)
+        folded = improve_files(options, inputs, Wanted(equalize, bias_correct), speaker)
     else:
         folded = fold_files(deploy_model, weights, inputs, dims, speaker)
     text = to_bytes(folded.net.source.text)

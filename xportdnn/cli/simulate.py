@@ -12,6 +12,7 @@ from xportdnn.cli.arguments import normalized, preprocessing, speech
 
 @click.command(context_settings={"token_normalize_func": normalized, "help_option_names": ["--help", "-h"]})
 @click.option("--deploy_model", metavar="FILE", required=True, help="Quantized prototxt, as the conversion wrote it.")
+@click.option("--plan", metavar="FILE", help="What --dialect json wrote; --deploy_model is then the float prototxt.")
 @click.option("--weights", metavar="FILE", help="Its caffemodel, or the .npz that `xportdnn export` made of it.")
 @click.option(
     "--input",

@@ -4,6 +4,7 @@
     outputs      which blobs are the network's answer, and the class it gives
     metrics      SQNR, cosine, PSNR, ranks, divergence: pure functions
     tally        what is kept of a layer or an output while pictures pass; parts merge exactly
+    lockstep     the networks side by side, by the engine or by the reference rules
     share        the pictures of one worker, float and quantized in lockstep
     sensitivity  one layer at a time, weights or activations alone
     ranking      the layers, worst first

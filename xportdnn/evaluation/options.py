@@ -28,6 +28,7 @@ class EvaluationOptions:
     images_size: int | None = None
     arithmetic: Arithmetic = Arithmetic.FAKE
     only: Side | None = None
+    plan: str | None = None
     one_at_a_time: bool = False
     dims: Shape | None = None
     transpose: tuple[int, ...] = (2, 0, 1)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 from xportdnn import execute, pictures, precision
-from xportdnn.choices import Side
+from xportdnn.caffemodel import Caffemodel
 from xportdnn.codefile import CodedModel
+from xportdnn.dialects.formats import formats
 from xportdnn.engine.choice import Exact
 from xportdnn.errors import ImageError, InputError, UsageError
 from xportdnn.evaluation import labels, sensitivity
@@ -44,35 +46,9 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
         UsageError: labels for a network that is no classifier, or options that do not fit its formats.
     """
     journal = journal or Journal()
-    net = open_net(options.deploy_model, journal)
-    target, shape = pictures.input_shape(net, options.dims, journal)
-    steps = pictures.preprocessing(as_conversion(options), shape[1:], journal)
-    tests = labels.find(Path(options.images), Path(options.labels) if options.labels else None, options.images_size)
-    for note in tests.notes:
-        journal.warn(note)
-    fed = Pictures(tests.samples, steps, target, shape[1:])
-    introduce(fed, journal)
-    net, model = open_weights(net, options.weights, journal)
-    if isinstance(model, CodedModel):
-        journal.warn(
-            f"{model.path}: holds quantized weights, and the float network computes with them, too; what it costs to "
-            "round them is seen with the caffemodel only"
-        )
-    opened = complete(net, model, {target: shape}, journal, strict=False)
-    found = outputs(net, opened.shapes)
-    if not found:
-        raise InputError(
-            f"{net.source.name}: nothing can be computed from '{target.blob}'; there is no output to judge"
-        )
-    scores = scores_of(net, found, opened.shapes)
-    tests = _checked(tests, opened, scores, options, journal)
-    is_softmax = scores is not None and net.layers[scores.writer].type == "Softmax"
-    if scores is not None and not is_softmax and not tests.labelled:
-        journal.info(
-            f"'{scores.blob}' is read as the scores of {classes(opened.shapes[scores])} classes; if it is something "
-            "else, agreement and divergence mean nothing"
-        )
-    blocks = _blocks(net, options.only)
+    opened, model, tests, fed, found, scores, is_softmax = subject(options, journal)
+    net = opened.net
+    blocks = _blocks(net, options, journal)
     parts = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
     layers = runnable(net, opened.inputs)
     check_codes(net, layers, model, options.arithmetic)
@@ -101,6 +77,63 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
     return evaluation
 
 
+class Subject(NamedTuple):
+    """What is evaluated, opened and ready, and on what.
+
+    Attributes:
+        fed: the pictures of `tests` as network inputs.
+        outputs: the network's answers.
+        scores: the one of them that holds a score per class.
+        probabilities: whether it is the top of a Softmax.
+    """
+
+    opened: Opened
+    model: Caffemodel
+    tests: TestSet
+    fed: Pictures
+    outputs: tuple[Value, ...]
+    scores: Value | None
+    probabilities: bool
+
+
+def subject(options: EvaluationOptions, journal: Journal) -> Subject:
+    """The network, its weights, the pictures and their labels.
+
+    Raises:
+        InputError: something the user gave cannot be used (see `errors`).
+        UsageError: labels for a network that is no classifier.
+    """
+    net = open_net(options.deploy_model, journal)
+    target, shape = pictures.input_shape(net, options.dims, journal)
+    steps = pictures.preprocessing(as_conversion(options), shape[1:], journal)
+    tests = labels.find(Path(options.images), Path(options.labels) if options.labels else None, options.images_size)
+    for note in tests.notes:
+        journal.warn(note)
+    fed = Pictures(tests.samples, steps, target, shape[1:])
+    introduce(fed, journal)
+    net, model = open_weights(net, options.weights, journal)
+    if isinstance(model, CodedModel):
+        journal.warn(
+            f"{model.path}: holds quantized weights, and the float network computes with them, too; what it costs to "
+            "round them is seen with the caffemodel only"
+        )
+    opened = complete(net, model, {target: shape}, journal, strict=False)
+    found = outputs(net, opened.shapes)
+    if not found:
+        raise InputError(
+            f"{net.source.name}: nothing can be computed from '{target.blob}'; there is no output to judge"
+        )
+    scores = scores_of(net, found, opened.shapes)
+    tests = _checked(tests, opened, scores, options, journal)
+    is_softmax = scores is not None and net.layers[scores.writer].type == "Softmax"
+    if scores is not None and not is_softmax and not tests.labelled:
+        journal.info(
+            f"'{scores.blob}' is read as the scores of {classes(opened.shapes[scores])} classes; if it is something "
+            "else, agreement and divergence mean nothing"
+        )
+    return Subject(opened, model, tests, fed, found, scores, is_softmax)
+
+
 def as_conversion(options: EvaluationOptions) -> Options:
     """The preprocessing as the conversion takes it."""
     return Options(
@@ -116,18 +149,13 @@ def as_conversion(options: EvaluationOptions) -> Options:
     )
 
 
-def _blocks(net: Net, only: Side | None) -> Mapping[int, Precision | Ristretto]:
+def _blocks(net: Net, options: EvaluationOptions, journal: Journal) -> Mapping[int, Precision | Ristretto]:
     """The formats to simulate.
 
     Raises:
         InputError: there are none.
     """
-    blocks = precision.read(net)
-    if not blocks:
-        raise InputError(
-            f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
-            "conversion wrote"
-        )
+    only, blocks = options.only, formats(net, options.plan, options.weights, journal)
     if only is None:
         return blocks
     left = precision.only(blocks, only)

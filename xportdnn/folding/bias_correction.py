@@ -29,7 +29,7 @@ from xportdnn.folding.affine import Affine
 from xportdnn.folding.wiring import wiring
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
-from xportdnn.network import Layer, Value, runnable
+from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.precision import Precision
 from xportdnn.shapes import axis_index
@@ -87,28 +87,46 @@ def corrected(
         CalibrationError: the pictures' blobs do not fit into the memory.
     """
     _check_memory(opened, len(pictures))
-    layers = runnable(opened.net, opened.inputs)
     sharing = wiring(opened.net).sharing
-    held = {index: as_held(blobs, blocks.get(index)) for index, blobs in weights.items()}
+    wanted = {
+        layer.index
+        for layer in runnable(opened.net, opened.inputs)
+        if takes_from_behind(layer) and len(layer.bottoms) == 1 and layer.index not in sharing
+    }
+    layers = [_with_bias(layer) if layer.index in wanted else layer for layer in runnable(opened.net, opened.inputs)]
+    biased = {
+        layer.index: _biased(layer, weights) if layer.index in wanted else weights[layer.index] for layer in layers
+    }
+    held = {index: as_held(blobs, blocks.get(index)) for index, blobs in biased.items()}
     fake = Fake(opened.net, layers, held, blocks)
     found: dict[int, Arrays] = {}
 
     def share(indices: Sequence[int]) -> _Share:
-        return _Share(opened, weights, fake.twin(), blocks, pictures, indices)
+        return _Share(opened.net, layers, biased, fake.twin(), blocks, pictures, indices)
 
     with crew(share, len(pictures), workers, lambda: None) as shares:
-        for layer in layers:
-            own = weights.get(layer.index, ())
-            if takes_from_behind(layer) and len(layer.bottoms) == 1 and layer.index not in sharing:
-                shift = _mean([part for answer in shares.call(_Share.shifts, layer.index) for part in answer.items()])
-                change = _change(own, held[layer.index], shift, blocks.get(layer.index))
+        for position, layer in enumerate(layers):
+            own, block = biased[layer.index], blocks.get(layer.index)
+            if layer.index in wanted:
+                shift = _mean([part for answer in shares.call(_Share.shifts, position) for part in answer.items()])
+                change = _change(own[1], held[layer.index][1], shift, block)
                 if change.any():
-                    found[layer.index] = after(layer, own, Affine(np.ones_like(change), change))
-                shares.call(_Share.settle, layer.index, found.get(layer.index, own))
+                    found[layer.index] = own = after(layer, own, Affine(np.ones_like(change), change))
+                shares.call(_Share.settle, position, as_held(own, block)[1])
             else:
-                shares.call(_Share.pass_on, layer.index)
+                shares.call(_Share.pass_on, position)
             tick()
     return found
+
+
+def _with_bias(layer: Layer) -> Layer:
+    return replace(layer, params=replace(layer.params, bias_term=True))
+
+
+def _biased(layer: Layer, weights: Mapping[int, Arrays]) -> Arrays:
+    """The layer's blobs, with zeros for a bias where it has none."""
+    weight, *biases = weights[layer.index]
+    return (weight, biases[0] if biases else np.zeros(layer.params.num_output, np.float32))
 
 
 class _Shift(NamedTuple):
@@ -129,11 +147,11 @@ def _mean(shifts: Sequence[tuple[int, _Shift]]) -> Doubles:
     return mean
 
 
-def _change(blobs: Arrays, held: Arrays, shift: Doubles, block: Precision | None) -> Doubles:
+def _change(bias: Array, held: Array, shift: Doubles, block: Precision | None) -> Doubles:
     """What is added to the bias.
 
     Args:
-        held: the blobs as the board holds them.
+        held: the bias as the board holds it.
         shift: (num_output,) float minus quantized mean.
     """
     grid = _grid(block)
@@ -141,8 +159,7 @@ def _change(blobs: Arrays, held: Arrays, shift: Doubles, block: Precision | None
         return shift
     step = float(divisor(grid.th, grid.bits))
     whole = half_away(shift / step) * step
-    rounded = held[1].astype(np.float64) - blobs[1] if len(blobs) > 1 else 0.0
-    return np.where(whole != 0, whole + rounded, 0.0)
+    return np.where(whole != 0, whole + (held.astype(np.float64) - bias), 0.0)
 
 
 class _Share:
@@ -150,17 +167,24 @@ class _Share:
 
     def __init__(
         self,
-        opened: Opened,
+        net: Net,
+        layers: Sequence[Layer],
         weights: Mapping[int, Arrays],
         fake: Fake,
         blocks: Mapping[int, Precision],
         pictures: Sequence[Feeds],
         indices: Sequence[int],
     ) -> None:
-        self.net, self.weights, self.fake, self.blocks, self.indices = opened.net, weights, fake, blocks, indices
+        """
+        Args:
+            layers: those that run; the methods take positions among them.
+            weights: float arrays by layer index.
+            fake: with the biases that the board holds.
+        """
+        self.net, self.layers, self.weights, self.fake, self.blocks = net, layers, weights, fake, blocks
+        self.indices = indices
         self.position = indices[0]
         self.tick: Tick = lambda: None
-        layers = runnable(opened.net, opened.inputs)
         self.pending = Counter(value for layer in layers for value in set(layer.bottoms))
         self.floats: dict[int, dict[Value, Array]] = {index: dict(pictures[index]) for index in indices}
         self.held: dict[int, dict[Value, Held]] = {
@@ -171,17 +195,17 @@ class _Share:
             for index, floats in self.floats.items()
         }
 
-    def pass_on(self, index: int) -> None:
+    def pass_on(self, position: int) -> None:
         """Run a layer that is not corrected."""
-        layer = self.net.layers[index]
+        layer = self.layers[position]
         for at in self.indices:
             self._keep(layer, at, self._floats(layer, at), self._quantized(layer, at))
         self._release(layer)
 
-    def shifts(self, index: int) -> dict[int, _Shift]:
+    def shifts(self, position: int) -> dict[int, _Shift]:
         """Picture -> what quantization does to the channels' means, before the output format."""
-        layer = self.net.layers[index]
-        block = self.blocks.get(index)
+        layer = self.layers[position]
+        block = self.blocks.get(layer.index)
         if block is not None:
             self.fake.reformat(layer, replace(block, th_layer_out=None))
         rectified = rectifies(self.net, layer)
@@ -194,12 +218,11 @@ class _Share:
             self.fake.reformat(layer, block)
         return found
 
-    def settle(self, index: int, blobs: Arrays) -> None:
+    def settle(self, position: int, bias: Array) -> None:
         """Run a layer whose shift was asked for, with its new bias."""
-        layer = self.net.layers[index]
-        prepared = self.fake.prepared[index]
-        now = as_held(blobs, self.blocks.get(index))
-        self.fake.prepared[index] = prepared._replace(blobs=(prepared.blobs[0], *now[1:]))
+        layer = self.layers[position]
+        prepared = self.fake.prepared[layer.index]
+        self.fake.prepared[layer.index] = prepared._replace(blobs=(prepared.blobs[0], bias))
         for at in self.indices:
             self._keep(layer, at, (self.floats[at][layer.tops[0]],), self._quantized(layer, at))
         self._release(layer)

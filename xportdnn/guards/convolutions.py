@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xportdnn.choices import Triple
 from xportdnn.errors import LayerError
-from xportdnn.guards.bounds import Numbers
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
 from xportdnn.simulation.board import geometry
 from xportdnn.simulation.board.fusion import fuse
-from xportdnn.simulation.board.weights import worked_in
+
+if TYPE_CHECKING:
+    from xportdnn.guards.bounds import Numbers
 
 
 class Convolution(NamedTuple):
@@ -48,12 +49,30 @@ class Convolution(NamedTuple):
         """
         blobs = weights[self.layer.index]
         if self.normalised:
+            from xportdnn.simulation.board.weights import worked_in
+
             batch_norm, scale = self.normalised
             return worked_in(batch_norm.params.eps, blobs, weights[batch_norm.index], weights[scale.index])
         return blobs[0], blobs[1] if len(blobs) > 1 else np.zeros(len(blobs[0]), np.float32)
 
+    def fused_peak(self, weights: Mapping[int, Arrays]) -> float:
+        """The largest magnitude of the weights with BatchNorm and Scale worked in, without a copy of them.
+
+        Raises:
+            LayerError: see `gains`.
+        """
+        from xportdnn.simulation.board.weights import gains
+
+        assert self.normalised is not None
+        batch_norm, scale = self.normalised
+        rows = weights[self.layer.index][0].reshape(self.layer.params.num_output, -1)
+        factors = gains(batch_norm.params.eps, weights[batch_norm.index], weights[scale.index])
+        return float((np.maximum(rows.max(axis=1), -rows.min(axis=1)) * np.abs(factors)).max())
+
     def numbers(self, weights: Mapping[int, Arrays], th_params: Sequence[float], peak: float, bits: Triple) -> Numbers:
         """What the bounds take; th_params are the block's, for which the board puts others where it fuses."""
+        from xportdnn.guards.bounds import Numbers
+
         weight, bias = self.stored(weights)
         if self.normalised:
             return Numbers(peak, bias, np.abs(weight).reshape(len(weight), -1).max(axis=1), bits)

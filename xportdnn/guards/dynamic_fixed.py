@@ -5,24 +5,26 @@ The sum of a convolution has fl_layer_in + fl_params fractional bits and is shif
 AVE pooling shifts by fl_layer_in + 8 - fl_layer_out. Nothing converts between layers: a consumer reads the integers
 that are there with its own fl_layer_in. Where BatchNorm and Scale are worked into a Convolution, the board finds
 fl_params by itself, from the largest weight that results, and takes fl_layer_out of the Scale's block.
+
+Only that last rule takes all weights and NumPy to read them; the others do with the formats, and with the biases where
+a shift is so large that one might not fit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from xportdnn.arithmetic import qformat
 from xportdnn.choices import BOARD_WIDTHS
-from xportdnn.fractions import overflow
+from xportdnn.errors import LayerError
 from xportdnn.guards.convolutions import Convolution, convolutions
 from xportdnn.guards.marks import Guard, Mark
-from xportdnn.layers import Array, Arrays
-from xportdnn.lazy import np
+from xportdnn.layers import Arrays
 from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.plan import Block
 from xportdnn.simulation.board.kinds import MOVED
-from xportdnn.simulation.board.weights import fused_fl_params
 from xportdnn.weights import Weights
 
 SHIFTS = (1, 31)
@@ -75,23 +77,48 @@ def _formats(convolution: Convolution, fields: Mapping[int, Mapping[str, Any]], 
         return None
     fl_params = fits = own["fl_params"]
     if convolution.normalised:
-        arrays = _arrays(convolution, weights)
-        if arrays is None:
-            return None
-        peak = float(np.abs(convolution.stored(arrays)[0]).max())
-        if not peak:
+        from xportdnn.fractions import overflow
+        from xportdnn.simulation.board.weights import fused_fl_params
+
+        peak = _peak(convolution, weights)
+        if not 0 < peak < math.inf:
             return None
         fl_params = fused_fl_params(own["bw_params"], peak)
         fits = overflow(-peak, peak, own["bw_params"])
     return _Formats(own["fl_layer_in"], fl_params, written["fl_layer_out"], written["bw_layer_out"], fits)
 
 
+def _peak(convolution: Convolution, weights: Weights) -> float:
+    """The largest magnitude of fused weights; 0 where they are not known or no numbers."""
+    try:
+        arrays = _arrays(convolution, weights)
+        return convolution.fused_peak(arrays) if arrays else 0.0
+    except LayerError:
+        return 0.0
+
+
 def _arrays(convolution: Convolution, weights: Weights) -> Mapping[int, Arrays] | None:
-    """The arrays of the layers that make one convolution; None where the caffemodel was not held against them."""
+    """The arrays of the layers that make one convolution; None where a caffemodel does not have them."""
     layers = (convolution.layer, *(convolution.normalised or ()))
-    if not all(layer.index in weights for layer in layers):
+    if not all(_has_values(layer, weights) for layer in layers):
         return None
     return {layer.index: tuple(blob.values() for blob in weights[layer.index]) for layer in layers}
+
+
+def _has_values(layer: Layer, weights: Weights) -> bool:
+    """Whether the layer's blobs are there, and not only their shapes."""
+    blobs = weights.get(layer.index, ())
+    return bool(blobs) and all(blob.is_whole for blob in blobs)
+
+
+def _biases(convolution: Convolution, weights: Weights) -> Sequence[float]:
+    """As the board's host has them before it quantizes; none where a caffemodel does not have them."""
+    if convolution.normalised:
+        arrays = _arrays(convolution, weights)
+        found: list[float] = convolution.stored(arrays)[1].tolist() if arrays else []
+        return found
+    blobs = weights.get(convolution.layer.index, ())[1:2]
+    return blobs[0].floats() if blobs and blobs[0].is_whole else ()
 
 
 def _of_convolution(convolution: Convolution, formats: _Formats, weights: Weights) -> Iterator[Mark]:
@@ -102,9 +129,7 @@ def _of_convolution(convolution: Convolution, formats: _Formats, weights: Weight
         yield Mark(Guard.SHIFT, layers, formats.shift, formats.fl_layer_out + formats.shift - fits)
     # an output of bw_layer_out bits can be moved this far without leaving 16
     elif formats.shift > _BIAS_BITS - formats.bw_layer_out:
-        arrays = _arrays(convolution, weights)
-        bias = convolution.stored(arrays)[1] if arrays else None
-        room = formats.shift if bias is None else room_of(bias, formats.bw_layer_out, formats.fl_layer_out)
+        room = room_of(_biases(convolution, weights), formats.bw_layer_out, formats.fl_layer_out)
         if room < formats.shift:
             bits = formats.fl_layer_in + formats.fl_params
             yield Mark(Guard.INT16, layers, bits, bits - formats.shift + room)
@@ -114,12 +139,13 @@ def _in_range(shift: int) -> int:
     return min(max(shift, SHIFTS[0]), SHIFTS[1])
 
 
-def room_of(bias: Array, bits: int, fl: int) -> int:
+def room_of(bias: Iterable[float], bits: int, fl: int) -> int:
     """How far left every bias can be shifted, trimmed to the output format."""
-    whole = qformat.quantize(bias, bits, fl)
-    if not whole.any():
+    numbers = [value for value in bias if value == value]  # NaN has a rule of its own (`check`)
+    least, largest = (qformat.quantized(end(numbers, default=0), bits, fl) for end in (min, max))
+    if not least and not largest:
         return SHIFTS[1]
-    low, high = min(int(whole.min()), -1), max(int(whole.max()), 0)
+    low, high = min(least, -1), max(largest, 0)
     return _BIAS_BITS - 1 - max((-low - 1).bit_length(), high.bit_length())
 
 

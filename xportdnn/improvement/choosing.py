@@ -1,52 +1,67 @@
-"""One improvement after the other, each made on half of the pictures and kept only if it helps on the other half.
+"""One improvement after the other: made on half of the pictures, kept if it helps on the other half.
 
-Every second picture is held back. Thresholds, factors and biases come from the others alone, so that what is kept was
-not fitted to the pictures that it is judged by. Of several rules of equalization the pictures that made them choose
-one; those held back have the last word.
+Every second picture is held back. Thresholds, factors and biases come from the others alone, so that nothing was fitted
+to the pictures that it is judged by. The rules of equalization are taken in the order that the pictures suggest of
+which they are made, and the first that helps is kept. What is kept is then made again from all pictures: the conversion
+will calibrate with them, and a bias is rounded to the steps of its thresholds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
-from xportdnn import calibration, execute, plan, precision
 from xportdnn.errors import UsageError
-from xportdnn.folding.bias_correction import corrected
-from xportdnn.folding.equalize import RULES, factors, scaled, spread
-from xportdnn.folding.extents import extents
+from xportdnn.folding.equalize import RULES, Rule
 from xportdnn.folding.folded import Folded
 from xportdnn.folding.proof import Evidence, prove
-from xportdnn.folding.reweighted import reweighted
-from xportdnn.folding.strands import strands
 from xportdnn.improvement.judging import Judge, Score
+from xportdnn.improvement.making import Candidate, Workshop
 from xportdnn.journal import Journal
-from xportdnn.layers import Arrays
-from xportdnn.network import runnable
 from xportdnn.options import Options
 from xportdnn.pictures import CalibrationSet
-from xportdnn.precision import Precision
-from xportdnn.workers import default_workers
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A network with the formats that a conversion would give it."""
+class Wanted(NamedTuple):
+    """Which improvements are tried."""
 
-    folded: Folded
-    blocks: Mapping[int, Precision]
+    equalize: bool
+    bias_correct: bool
 
-    @cached_property
-    def weights(self) -> Mapping[int, Arrays]:
-        """Arrays by layer index, of the layers that run."""
-        opened = self.folded.opened
-        return execute.load(runnable(opened.net, opened.inputs), opened.weights)
+
+def improved(
+    folded: Folded, pictures: CalibrationSet, options: Options, wanted: Wanted, evidence: Evidence, journal: Journal
+) -> Folded:
+    """The network with those improvements that help; every one is told in a line.
+
+    Args:
+        options: those of the conversion that the network is meant for.
+        evidence: what the outputs of the float network must stay the same on when channels are scaled.
+
+    Raises:
+        UsageError: there is only one picture, so that none can be held back.
+        FoldingError: scaling channels changes the outputs.
+        CalibrationError: NaN or infinity in the forward, or too many pictures for the memory.
+    """
+    (target,) = folded.opened.inputs
+    whole = Workshop(options, replace(pictures, target=target), journal)
+    making, held_back = halves(whole.pictures)
+    trial = _Trial(whole.on(making), folded, held_back)
+    steps: list[Callable[[Workshop, Candidate], Candidate]] = []
+    rule = trial.equalize(evidence) if wanted.equalize else None
+    if rule is not None:
+        steps.append(lambda shop, found: _equalized(shop, found, rule, evidence))
+    if wanted.bias_correct and trial.bias_correct():
+        steps.append(Workshop.corrected)
+    found = whole.candidate(folded)
+    for step in steps:
+        found = step(whole, found)
+    return found.folded
 
 
 class Halves(NamedTuple):
-    """The pictures that improvements are made of, and those that are held back."""
+    """The pictures that improvements are made of at first, and those that are held back."""
 
     making: CalibrationSet
     held_back: CalibrationSet
@@ -64,99 +79,61 @@ def halves(pictures: CalibrationSet) -> Halves:
             "one; give more pictures, or a greater --calibration_size"
         )
     chosen = pictures.choice.pictures
-    made = (replace(pictures.choice, pictures=chosen[first::2]) for first in (0, 1))
-    return Halves(*(replace(pictures, choice=choice) for choice in made))
+    every = (replace(pictures.choice, pictures=chosen[first::2]) for first in (0, 1))
+    return Halves(*(replace(pictures, choice=choice) for choice in every))
 
 
-class Improver:
-    """A folded network on its way to better weights.
+class _Trial:
+    """A network on its way through the improvements, on half of the pictures."""
 
-    Attributes:
-        best: the network with all improvements kept so far.
-    """
+    def __init__(self, shop: Workshop, folded: Folded, held_back: CalibrationSet) -> None:
+        self.shop, self.journal = shop, shop.journal
+        self.best = shop.candidate(folded)
+        self.judge = Judge(folded.opened, self.best.weights, held_back, shop.workers)
+        self.score = self._judged(self.best)
 
-    def __init__(self, folded: Folded, pictures: CalibrationSet, options: Options, journal: Journal) -> None:
-        """
-        Args:
-            options: those of the conversion that the network is meant for.
-
-        Raises:
-            UsageError: nothing can be held back.
-        """
-        self._options, self._journal = options, journal
-        self._workers = options.workers or default_workers()
-        (target,) = folded.opened.inputs
-        self._making, self._held_back = halves(replace(pictures, target=target))
-        self.best = self._candidate(folded)
-        self._judge = Judge(folded.opened, self.best.weights, self._held_back, self._workers)
-        self._score = self._judged(self.best, self._judge)
-
-    def equalize(self, evidence: Evidence) -> None:
-        """Divide channels by their share of their blob's range.
-
-        Args:
-            evidence: what the float network's outputs must stay the same on.
-
-        Raises:
-            FoldingError: they do not.
-        """
-        opened, weights = self.best.folded.opened, self.best.weights
-        found = strands(opened)
-        free = int(found.free.sum())
+    def equalize(self, evidence: Evidence) -> Rule | None:
+        """The rule of equalization that helps; None: none does."""
+        free = int(self.best.strands.free.sum())
         if not free:
-            self._journal.info("equalize: no channels can be scaled without changing the outputs")
-            return
-        seen = extents(opened, weights, self._making, tuple(found.of), self._workers)
-        measured = spread(opened, weights, found, seen, self._options.bitwidths.layer_out)
-        inner = replace(self._judge, pictures=self._making)
-        tried = {}
-        for rule in RULES:
-            blobs = scaled(opened, weights, found, factors(measured, weights, rule))
-            candidate = self._candidate(reweighted(self.best.folded, blobs, self._options.strict))
-            tried[rule.name] = (self._judged(candidate, inner), candidate)
-        name = max(tried, key=lambda name: tried[name][0].rank)
-        candidate = tried[name][1]
-        proof = prove(candidate.folded, evidence, Journal())
-        self._keep(
-            candidate,
-            "equalize",
-            f"{free} channels in {len(found.weighted)} layers, rule '{name}', outputs in float the same to "
-            f"{proof.relative:.2g}",
+            self.journal.info("equalize: not kept: no channel can be scaled without changing the outputs")
+            return None
+        measured = self.shop.spread(self.best)
+        inside = replace(self.judge, pictures=self.shop.pictures)
+        made = {rule: self.shop.equalized(self.best, measured, rule) for rule in RULES}
+        order = sorted(made, key=lambda rule: self._judged(made[rule], inside).rank, reverse=True)
+        scores = {rule: self._judged(made[rule]) for rule in order}
+        rule = next((rule for rule in order if scores[rule].beats(self.score)), order[0])
+        difference = prove(made[rule].folded, evidence, Journal()).relative
+        how = f"{free} channels, rule '{rule.name}', largest relative difference in float {difference:.2g}"
+        return rule if self._keep(made[rule], "equalize", how) else None
+
+    def bias_correct(self) -> bool:
+        """Whether correcting biases helps."""
+        options = self.shop.options
+        how = (
+            f"for a conversion of these pictures with --bitwidths {','.join(map(str, options.bitwidths))} "
+            f"--threshold_method {options.threshold_method} --params_method {options.params_method}"
         )
+        return self._keep(self.shop.corrected(self.best), "bias_correct", how)
 
-    def bias_correct(self) -> None:
-        """Take back what quantization shifts the mean of channels.
+    def _judged(self, candidate: Candidate, judge: Judge | None = None) -> Score:
+        return (judge or self.judge).score(candidate.folded.opened, candidate.weights, candidate.blocks)
 
-        Raises:
-            CalibrationError: the pictures do not fit into the memory.
-        """
-        folded = self.best.folded
-        with self._journal.progress("correcting", len(runnable(folded.net, folded.opened.inputs))) as tick:
-            blobs = corrected(folded.opened, self.best.weights, self.best.blocks, self._making, self._workers, tick)
-        if not blobs:
-            self._journal.info("bias_correct: no bias is off by half a step")
-            return
-        candidate = self._candidate(reweighted(folded, blobs, self._options.strict))
-        self._keep(candidate, "bias_correct", f"the bias of {len(blobs)} layers")
-
-    def _candidate(self, folded: Folded) -> Candidate:
-        """A network with the formats of a conversion on the pictures that improvements are made of."""
-        options = self._options
-        # what there is to say about thresholds the conversion will say
-        found = calibration.evidence(options, folded.opened, self._making, Journal(progress=self._journal.progress))
-        blocks, _ = plan.xilinx(folded.net, options.bitwidths, found.thresholds, options.matrix, options.scale_classes)
-        return Candidate(folded, {block.layer.index: precision.of_fields(block.fields) for block in blocks})
-
-    def _judged(self, candidate: Candidate, judge: Judge) -> Score:
-        return judge.score(candidate.folded.opened, candidate.weights, candidate.blocks)
-
-    def _keep(self, candidate: Candidate, what: str, how: str) -> None:
+    def _keep(self, candidate: Candidate, what: str, how: str) -> bool:
         """Take a candidate if it is better, and say so in one line either way."""
-        score = self._judged(candidate, self._judge)
-        kept = score.beats(self._score)
-        self._journal.info(
-            f"{what}: {'kept' if kept else 'not kept'}: {self._score.to(score)}, on {len(self._held_back)} pictures "
+        score = self._judged(candidate)
+        kept = score.beats(self.score)
+        self.journal.info(
+            f"{what}: {'kept' if kept else 'not kept'}: {self.score.to(score)} on {len(self.judge.pictures)} pictures "
             f"held back ({how})"
         )
         if kept:
-            self.best, self._score = candidate, score
+            self.best, self.score = candidate, score
+        return kept
+
+
+def _equalized(shop: Workshop, candidate: Candidate, rule: Rule, evidence: Evidence) -> Candidate:
+    found = shop.equalized(candidate, shop.spread(candidate), rule)
+    prove(found.folded, evidence, Journal())
+    return found

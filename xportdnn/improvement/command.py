@@ -8,7 +8,7 @@ from xportdnn.errors import UsageError
 from xportdnn.folding.command import fold_proven
 from xportdnn.folding.folded import Folded
 from xportdnn.folding.proof import Evidence
-from xportdnn.improvement.choosing import Improver
+from xportdnn.improvement.choosing import Wanted, improved
 from xportdnn.journal import Journal
 from xportdnn.npy import read_inputs
 from xportdnn.opening import open_net, open_weights
@@ -16,9 +16,7 @@ from xportdnn.options import Options
 from xportdnn.pictures import calibration_set
 
 
-def improve_files(
-    options: Options, inputs: Sequence[str], equalize: bool, bias_correct: bool, journal: Journal
-) -> Folded:
+def improve_files(options: Options, inputs: Sequence[str], wanted: Wanted, journal: Journal) -> Folded:
     """Fold the network of two files, prove it, and improve its weights as far as that helps.
 
     Args:
@@ -44,9 +42,4 @@ def improve_files(
     feeds = [{value.blob: array for value, array in (given or pictures[0]).items()}]
     evidence = Evidence(said, feeds)
     folded = fold_proven(net, model, {pictures.target: shape}, evidence, journal, options.strict)
-    improver = Improver(folded, pictures, options, journal)
-    if equalize:
-        improver.equalize(evidence)
-    if bias_correct:
-        improver.bias_correct()
-    return improver.best.folded
+    return improved(folded, pictures, options, wanted, evidence, journal)

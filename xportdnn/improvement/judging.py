@@ -36,12 +36,19 @@ class Classes(NamedTuple):
     """How a quantized classifier did.
 
     Attributes:
-        agreement: how many per cent of the pictures have the float network's class.
+        agreeing: how many of the pictures have the float network's class.
+        pictures: how many there are.
         divergence: of the probabilities from the float network's, mean over the pictures, in nats.
     """
 
-    agreement: float
+    agreeing: int
+    pictures: int
     divergence: float
+
+    @property
+    def agreement(self) -> float:
+        """In per cent."""
+        return 100 * self.agreeing / self.pictures
 
 
 class Score(NamedTuple):
@@ -58,13 +65,14 @@ class Score(NamedTuple):
     def beats(self, other: Score) -> bool:
         """Whether this is better by more than chance.
 
-        Of classes, probabilities must be nearer to the float network's without any loss of agreement; of everything
-        else, the outputs must.
+        Of classes, probabilities must be nearer to the float network's, and not more than one picture may lose its
+        class over it: a single one that was undecided says less than the probabilities of all. Of everything else, the
+        outputs must be nearer.
         """
         if self.classes is None or other.classes is None:
             return self.sqnr_db > other.sqnr_db + _BETTER_DB
-        agreement, divergence = other.classes
-        return self.classes.agreement >= agreement and self.classes.divergence < _BETTER * divergence
+        lost = other.classes.agreeing - self.classes.agreeing
+        return lost <= 1 and self.classes.divergence < _BETTER * other.classes.divergence
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -76,10 +84,10 @@ class Score(NamedTuple):
         outputs = f"output SQNR {self.sqnr_db:.1f} -> {after.sqnr_db:.1f} dB"
         if self.classes is None or after.classes is None:
             return outputs
-        (agreement, divergence), (new_agreement, new_divergence) = self.classes, after.classes
+        one, two = self.classes, after.classes
         return (
-            f"{outputs}, agreement {agreement:.1f} -> {new_agreement:.1f} %, "
-            f"divergence {divergence:.3g} -> {new_divergence:.3g}"
+            f"{outputs}, agreement {one.agreement:.1f} -> {two.agreement:.1f} %, "
+            f"divergence {one.divergence:.3g} -> {two.divergence:.3g}"
         )
 
 
@@ -156,7 +164,7 @@ def _score(seen: Sequence[_Seen], counts: Sequence[bool]) -> Score:
         return Score(sqnr)
     agreeing = sum(each.first == each.second for each in verdicts)
     divergence = math.fsum(each.divergence for each in verdicts) / len(verdicts)
-    return Score(sqnr, Classes(100 * agreeing / len(verdicts), divergence))
+    return Score(sqnr, Classes(agreeing, len(verdicts), divergence))
 
 
 class _Share:

@@ -6,6 +6,7 @@ bit.
 
     run           the network, layer by layer: `prepare` once, `Simulation.run` for every batch, or `simulate` for both
     formats       what the numbers of a blob look like, read from a layer's block
+    reach         how far values reach
     held          what a blob holds while the network runs
     fake          the first level; `trimmed` makes its weights, `planned` runs it at the speed of calibration
     integer       the second

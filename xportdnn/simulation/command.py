@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from xportdnn import execute, precision
+from xportdnn import execute
 from xportdnn.choices import Arithmetic
-from xportdnn.errors import InputError, UsageError
+from xportdnn.dialects import jacinto
+from xportdnn.dialects.formats import formats
+from xportdnn.dialects.jacinto import NetQuantization
+from xportdnn.errors import UsageError
 from xportdnn.folder import Picture
 from xportdnn.journal import Journal
-from xportdnn.layers import Array, Shape
+from xportdnn.layers import Array, Arrays, Shape
 from xportdnn.lazy import np
 from xportdnn.network import Net, Value, runnable
 from xportdnn.npy import prepare_folder, read_inputs, write_tops
@@ -33,6 +36,7 @@ class SimulationOptions:
         inputs: `FILE.npy`, or `BLOB=FILE.npy` for networks with several inputs.
         images: a folder of pictures instead.
         images_size: how many of them make the batch: the first of the sorted folder.
+        plan: the formats, where the prototxt is the float one.
         blobs_dir: the folder for every layer's tops.
         vectors: the folder for every layer's integers.
 
@@ -47,6 +51,7 @@ class SimulationOptions:
     images_size: int = 8
     blobs_dir: str | None = None
     arithmetic: Arithmetic = Arithmetic.FAKE
+    plan: str | None = None
     vectors: str | None = None
     c_header: bool = False
     dims: Shape | None = None
@@ -109,21 +114,36 @@ def simulate_files(options: SimulationOptions, journal: Journal) -> Counts:
     net, model = open_weights(net, options.weights, journal)
     feeds = feeds or read_inputs(net, options.inputs, journal)
     opened = complete(net, model, {value: array.shape for value, array in feeds.items()}, journal, strict=True)
-    blocks = precision.read(net)
-    if not blocks:
-        raise InputError(
-            f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
-            "conversion wrote"
-        )
     layers = runnable(net, feeds)
     check_codes(net, layers, model, options.arithmetic)
     weights = execute.load(layers, opened.weights)
-    simulation = prepare(net, weights, blocks, options.arithmetic, opened.inputs)
+    wanted = jacinto.read(net) if options.plan is None else None
+    if wanted is not None:
+        simulation, feeds = _jacinto(options, net, weights, wanted, feeds)
+    else:
+        blocks = formats(net, options.plan, options.weights, journal)
+        simulation = prepare(net, weights, blocks, options.arithmetic, opened.inputs)
     for warning in simulation.warnings:
         journal.warn(warning)
     counts = _written(options, simulation, feeds, journal)
     journal.info(str(counts))
     return counts
+
+
+def _jacinto(
+    options: SimulationOptions,
+    net: Net,
+    weights: Mapping[int, Arrays],
+    wanted: NetQuantization,
+    feeds: Mapping[Value, Array],
+) -> tuple[Simulation, dict[Value, Array]]:
+    from xportdnn.simulation.jacinto import prepare as of_frame
+
+    if options.arithmetic is not Arithmetic.FAKE:
+        raise UsageError(
+            f"--arithmetic {options.arithmetic.value}: caffe-jacinto computes in float with quantized numbers; use fake"
+        )
+    return of_frame(net, weights, wanted, feeds)
 
 
 def _pictures(options: SimulationOptions, net: Net, journal: Journal) -> dict[Value, Array]:

@@ -7,10 +7,13 @@ of small integers with power-of-two steps are in any order, the numbers are the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+from xportdnn import scales
+from xportdnn.arithmetic.rounding import half_away
 from xportdnn.engine import Program
 from xportdnn.engine.choice import Choose, renames
 from xportdnn.layers import Array, Arrays, Shape
@@ -18,7 +21,7 @@ from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.simulation import formats as form
 from xportdnn.simulation.fake import Fake, Turn, rectifies
-from xportdnn.simulation.formats import Format
+from xportdnn.simulation.formats import Fixed, Format, Minifloat
 from xportdnn.simulation.places import placed
 from xportdnn.simulation.run import Simulation
 from xportdnn.simulation.simulated import Simulated
@@ -30,12 +33,14 @@ class Stage(NamedTuple):
     Attributes:
         reads, writes: see `Turn`.
         rectified: see `Format.clipped`.
+        in_place: whoever reads the bottoms later finds them as this layer read them.
     """
 
     layer: Layer
     reads: Mapping[Value, Format]
     writes: Mapping[Value, Format]
     rectified: bool = False
+    in_place: bool = False
 
 
 class Planned:
@@ -85,6 +90,9 @@ class Planned:
         if not stage.reads:
             return next(computed), 0
         bottoms = {value: self._program.array(value) for value in stage.reads}
+        if stage.in_place:
+            lost = sum(form.bring(stage.reads[value], array) for value, array in bottoms.items())
+            return next(computed), lost
         kept = {value: array.copy(order="K") for value, array in bottoms.items()}
         lost = sum(form.bring(stage.reads[value], array) for value, array in bottoms.items())
         tops = next(computed)
@@ -98,7 +106,10 @@ class Planned:
 def planned(
     simulation: Simulation, shapes: Mapping[Value, Shape], inputs: Sequence[Value], choose: Choose
 ) -> Planned | None:
-    """A simulation at this speed, or None where it cannot be had: for another arithmetic, for Ristretto's own layers.
+    """A simulation at this speed, or None where it cannot be had.
+
+    That is so for another arithmetic, for formats that go by the order of the numbers, and where trimming one blob in
+    place changes another one only here or only in Caffe.
 
     Args:
         shapes: of all values for one picture.
@@ -106,13 +117,40 @@ def planned(
         choose: exact kernels (`engine.choice.Exact`).
     """
     fake = simulation.level
-    if not isinstance(fake, Fake) or any(own.in_place for own in fake.prepared.values()):
+    if not isinstance(fake, Fake):
+        return None
+    if any(own.in_place for own in fake.prepared.values()) and not _shares_as_caffe(simulation):
+        return None
+    if any(_goes_by_order(wanted) for own in fake.prepared.values() for wanted in (own.layer_in, own.layer_out)):
         return None
     stages = [*_inputs(simulation, inputs), *_layers(simulation, fake, inputs)]
     weights = {index: own.blobs for index, own in fake.prepared.items()}
     program = forward(simulation.net, weights, shapes, inputs, choose, changeable=True)
     stages = [stage for stage in stages if stage.layer.tops]
     return Planned(simulation.net, program, stages) if all(_fits(stage, program) for stage in stages) else None
+
+
+def _shares_as_caffe(simulation: Simulation) -> bool:
+    """Whether nobody can tell that the engine has other blobs in one memory than Caffe: nothing else reads them."""
+    owners: dict[Value, Value] = {}
+    readers: Counter[Value] = Counter()
+    doubtful: set[Value] = set()
+    for layer in simulation.layers:
+        roots = {owners.get(value, value) for value in layer.bottoms}
+        if not (renames(layer) or scales.shares_memory(layer)):
+            readers.update(roots)
+            continue
+        owners |= dict.fromkeys(layer.tops, owners.get(layer.bottoms[0], layer.bottoms[0]))
+        if renames(layer) != scales.shares_memory(layer):
+            doubtful |= roots
+    return all(readers[root] < 2 for root in doubtful)
+
+
+def _goes_by_order(wanted: Format | None) -> bool:
+    """Whether what becomes of a number depends on those before it: random rounding, a defect of Ristretto's."""
+    if isinstance(wanted, Minifloat):
+        return wanted.as_ristretto or wanted.rounding is not half_away
+    return isinstance(wanted, Fixed) and wanted.rounding is not half_away
 
 
 def _fits(stage: Stage, program: Program) -> bool:
@@ -148,17 +186,25 @@ def _layers(simulation: Simulation, fake: Fake, inputs: Sequence[Value]) -> Iter
     known: dict[Value, Format | None] = dict.fromkeys(inputs)
     for stage in _inputs(simulation, inputs):
         known |= stage.writes
+    memory: dict[Value, Value] = {}
     for layer in simulation.layers:
         turn = fake.turn(layer, [known[value] for value in layer.bottoms])
+        in_place = fake.prepared[layer.index].in_place
+        for bottom, wanted in zip(layer.bottoms, turn.reads, strict=True):
+            if in_place and wanted is not None:
+                known |= {value: wanted for value in known if memory.get(value, value) == memory.get(bottom, bottom)}
+        if scales.shares_memory(layer):
+            memory |= dict.fromkeys(layer.tops, memory.get(layer.bottoms[0], layer.bottoms[0]))
         known |= zip(layer.tops, turn.tops, strict=True)
-        yield _stage(layer, turn, rectifies(simulation.net, layer))
+        yield _stage(layer, turn, rectifies(simulation.net, layer), in_place)
 
 
-def _stage(layer: Layer, turn: Turn, rectified: bool) -> Stage:
+def _stage(layer: Layer, turn: Turn, rectified: bool, in_place: bool) -> Stage:
     reads, writes = zip(layer.bottoms, turn.reads, strict=True), zip(layer.tops, turn.writes, strict=True)
     return Stage(
         layer,
         {value: wanted for value, wanted in reads if wanted is not None},
         {value: wanted for value, wanted in writes if wanted is not None},
         rectified,
+        in_place,
     )

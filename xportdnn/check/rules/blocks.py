@@ -7,7 +7,6 @@ guide wants some of them, and they change nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from xportdnn.check.params import board_type
 from xportdnn.check.reading import Reading, default, readings, wanted
@@ -15,6 +14,7 @@ from xportdnn.check.rule import Broken, Rule, Severity
 from xportdnn.check.subject import Subject
 from xportdnn.check.wording import listed
 from xportdnn.choices import Mode
+from xportdnn.similar import similar
 
 _DEFAULTS = "DynamicFixed with 6 bits and 3 fractional bits (5 for weights)"
 _NORMALIZING = frozenset({"BatchNorm", "Scale"})
@@ -73,7 +73,7 @@ def _unknown_mode(subject: Subject) -> Iterator[Broken]:
             found.setdefault(reading.quant_type.text, []).append(reading)
     for text, wrong in found.items():
         folded = {mode.value.lower(): mode.value for mode in Mode}
-        near = get_close_matches(text.lower().replace("_", ""), folded, 1)
+        near = similar(text.lower().replace("_", ""), folded, 1)
         hint = f'; write "{folded[near[0]]}"' if near else ""
         message = f'quant_type is "{text}" in {_named(wrong)}{hint}'
         assert wrong[0].quant_type is not None

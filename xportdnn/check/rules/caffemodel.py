@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from xportdnn.caffemodel import Blob, LayerBlobs
@@ -45,7 +46,12 @@ class _Entry(NamedTuple):
     old: bool
 
 
-def _entries(subject: Subject) -> Iterator[_Entry]:
+@lru_cache(maxsize=1)
+def _entries(subject: Subject) -> tuple[_Entry, ...]:
+    return tuple(_found(subject))
+
+
+def _found(subject: Subject) -> Iterator[_Entry]:
     stored = subject.model.layers if subject.model is not None else ()
     read = {entry.name: entry for entry in stored if entry.generation == 2}
     old = {entry.name for entry in stored if entry.generation < 2 and entry.blobs}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from xportdnn.check.convolutions import convolutions
 from xportdnn.check.params import board_type
 from xportdnn.check.reading import Reading, readings
 from xportdnn.check.rule import Broken, Rule, Severity
@@ -41,6 +40,8 @@ def _sum(into: int, params: int, out: int) -> str:
 
 
 def _fused_shift(subject: Subject) -> Iterator[Broken]:
+    from xportdnn.check.convolutions import convolutions
+
     for conv in convolutions(subject):
         fl = conv.prepared.fl
         shift = fl.layer_in + fl.params - fl.layer_out

@@ -6,6 +6,7 @@ All were found while CHaiDNN's kernel was run in C simulation; its software take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from xportdnn.arithmetic.board import faults
 from xportdnn.arithmetic.board.faults import Fault, Kind
@@ -21,6 +22,11 @@ from xportdnn.layers.convolution import windows_of
 # Widths and fractional lengths have rules of their own.
 _WIDTHS, _FRACTION = Triple(8, 8, 8), 0
 _FIELDS = ("kernel_size", "kernel_h", "group")
+
+
+@lru_cache(maxsize=1)
+def _all(subject: Subject) -> tuple[tuple[Shaped, Fault], ...]:
+    return tuple(_found(subject))
 
 
 def _found(subject: Subject) -> Iterator[tuple[Shaped, Fault]]:
@@ -56,7 +62,7 @@ def _of_pooling(found: Shaped) -> Iterator[Fault]:
 
 def _of(kind: Kind) -> Callable[[Subject], Iterator[Broken]]:
     def find(subject: Subject) -> Iterator[Broken]:
-        for found, fault in _found(subject):
+        for found, fault in _all(subject):
             if fault.kind is kind:
                 block = "convolution_param" if found.board.message.all("convolution_param") else "pooling_param"
                 said = f"group is {found.layer.params.group}" if kind is Kind.GROUPS else fault.sentence

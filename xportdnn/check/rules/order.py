@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from xportdnn.check.graph import input_layer, input_names, outputs
 from xportdnn.check.params import IN_PLACE, board_type, is_custom, start, texts, why_left_out
 from xportdnn.check.rule import Broken, Rule, Severity
 from xportdnn.check.subject import BoardLayer, Subject
 from xportdnn.check.wording import counted
+from xportdnn.similar import similar
 
 _BOTTOMS = {"Crop": 2, "DetectionOutput": 3, "Eltwise": 2, "PriorBox": 2}
 _TOO_MANY = {
@@ -47,7 +47,7 @@ def _missing(subject: Subject, layer: BoardLayer, blob: str, known: set[str]) ->
             return f"{made}, which {'the board skips as TRAIN only' if maker.index < 0 else 'has to stand before'}"
     if input_layer(subject) is not None and blob in subject.document.root.strings("input"):
         return f"bottom {blob} is an input of the header, which the board does not look at beside an Input layer"
-    near = get_close_matches(blob, sorted(known), n=1, cutoff=0.8)
+    near = similar(blob, sorted(known), 1, 0.8)
     return f"bottom {blob} is the top of no layer before" + (f"; {near[0]}?" if near else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from functools import lru_cache
 from typing import NamedTuple
 
 from xportdnn.check.fields import ROOT, Kind, schema
@@ -12,6 +12,7 @@ from xportdnn.check.graph import solver_fields
 from xportdnn.check.rule import Broken, Rule, Severity
 from xportdnn.check.subject import BoardLayer, Subject
 from xportdnn.prototxt import Field, Message, Scalar
+from xportdnn.similar import similar
 
 _NEAR = 0.85
 _BLOCKS = ("precision_param", "quantization_param")
@@ -20,31 +21,35 @@ _ROUNDING = {"ceil_mode": ("true", "t", "True", "1"), "round_mode": ("CEIL", "0"
 
 
 class _Place(NamedTuple):
-    """A message of the file, its name for users and the layer it stands in."""
+    """A message of the file, its name for users, the layer it stands in and the fields of its type."""
 
     kind: str
     message: Message
     title: str
     layer: BoardLayer | None
-
-    @property
-    def known(self) -> Mapping[str, Kind]:
-        return schema().messages[self.kind]
+    known: Mapping[str, Kind]
 
 
-def _places(subject: Subject) -> Iterator[_Place]:
+@lru_cache(maxsize=1)
+def _places(subject: Subject) -> tuple[_Place, ...]:
+    return tuple(_found(subject))
+
+
+def _found(subject: Subject) -> Iterator[_Place]:
     """Every message whose type is known, from the outside in; not what stands in `layers`, see v1-layers."""
     layers = {layer.message.start: layer for layer in (*subject.layers, *subject.skipped)}
-    waiting = [_Place(ROOT, subject.document.root, "the network", None)]
+    messages = schema().messages
+    waiting = [_Place(ROOT, subject.document.root, "the network", None, messages[ROOT])]
     while waiting:
         place = waiting.pop()
         yield place
         for entry in place.message.fields:
             kind = place.known.get(entry.name)
-            if isinstance(entry.value, Message) and kind and kind.name in schema().messages and entry.name != "layers":
+            if isinstance(entry.value, Message) and kind and kind.name in messages and entry.name != "layers":
                 is_layer = place.kind == ROOT and entry.name == "layer"
                 layer = layers.get(entry.value.start) if is_layer else place.layer
-                waiting.append(_Place(kind.name, entry.value, "a layer" if is_layer else entry.name, layer))
+                title = "a layer" if is_layer else entry.name
+                waiting.append(_Place(kind.name, entry.value, title, layer, messages[kind.name]))
 
 
 def _unknown(subject: Subject) -> Iterator[Broken]:
@@ -66,7 +71,7 @@ def _meant(entry: Field, known: Mapping[str, Kind]) -> str:
         said = f"the board always rounds up, {name}: {entry.value.text} rounds down"
         return f"; {said}: choose kernel and pad so that nothing is left to round, then delete it"
     inside = [field for field, kind in known.items() if name in messages.get(kind.name, ())]
-    near = [other for other in get_close_matches(name, known, n=2, cutoff=_NEAR) if _alike(name, other)]
+    near = [other for other in similar(name, known, 2, _NEAR) if _alike(name, other)]
     if near:
         return f"; {' or '.join(near)}?"
     return f"; it belongs into {' or '.join(inside)}" if 0 < len(inside) <= 3 else ""
@@ -75,7 +80,7 @@ def _meant(entry: Field, known: Mapping[str, Kind]) -> str:
 def _alike(name: str, other: str) -> bool:
     """Whether two names of blocks are near without the ending that all of them share."""
     stems = [each.removesuffix("_param") for each in (name, other)]
-    return stems[0] == name or bool(get_close_matches(stems[0], stems[1:], cutoff=_NEAR))
+    return stems[0] == name or bool(similar(stems[0], stems[1:], 1, _NEAR))
 
 
 def _repeated(subject: Subject) -> Iterator[Broken]:
@@ -104,7 +109,7 @@ def _singles(place: _Place) -> Mapping[str, list[Field]]:
 
 def _again(subject: Subject, place: _Place, name: str, entries: list[Field]) -> Iterator[Broken]:
     first = entries[0]
-    if _in_list(subject, first):
+    if first.end > first.value.end and _in_list(subject, first):
         yield Broken(f"{name} of {place.title} takes one value, not a list", place.layer, first.start)
     elif len(entries) > 1:
         line = subject.source.line(first.start)
@@ -119,12 +124,18 @@ def _in_list(subject: Subject, entry: Field) -> bool:
 
 
 def _wrong(subject: Subject) -> Iterator[Broken]:
+    known: dict[tuple[Kind, str, str, str], str] = {}  # the same values stand in layer after layer
     for place in _places(subject):
         for entry in place.message.fields:
-            kind = place.known.get(entry.name)
-            problem = schema().problem(kind, entry.value, entry.name) if kind else ""
-            if problem:
-                yield Broken(problem, place.layer, entry.value.start)
+            kind, value = place.known.get(entry.name), entry.value
+            if kind is None:
+                continue
+            written = ("", "") if isinstance(value, Message) else (value.kind, value.text)
+            key = (kind, entry.name, *written)
+            if key not in known:
+                known[key] = schema().problem(kind, value, entry.name)
+            if known[key]:
+                yield Broken(known[key], place.layer, value.start)
 
 
 _SOURCE = "caffe_network_parser.cpp, readDeployFile, EP002; software/xtract/caffe.proto"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from xportdnn.check.graph import input_layer, input_names
 from xportdnn.check.params import REGISTERED, integers, is_custom, param, start, why_left_out
@@ -11,6 +10,7 @@ from xportdnn.check.rule import Broken, Rule, Severity
 from xportdnn.check.subject import BoardLayer, Subject
 from xportdnn.check.wording import counted
 from xportdnn.prototxt import Scalar
+from xportdnn.similar import similar
 from xportdnn.sources import is_source
 
 _DEPTHWISE = "write Convolution with group: num_output; the weights stay as they are"
@@ -68,7 +68,7 @@ def _remedy(layer: BoardLayer) -> str:
     if is_source(layer.type):
         return "delete it, the network has its input already"
     names = {name.lower(): name for name in REGISTERED}
-    near = get_close_matches(layer.type.lower(), names, n=1, cutoff=0.88)
+    near = similar(layer.type.lower(), names, 1, 0.88)
     return f"{names[near[0]]}? Otherwise {_OWN}" if near else _OWN
 
 

@@ -155,12 +155,24 @@ def _fused_xilinx(weight: Array, bias: Array, precision: Precision, output: Prec
     return Prepared(weight, bias, written, rows, output.th_layer_out if whole != output.th_layer_out else None)
 
 
-def worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
-    """weights * S and S * (bias - mean) + beta with S = gamma / sqrt(variance + eps)."""
-    mean, variance = moments(batch_norm)
-    factor = scale[0] / np.sqrt(variance + np.float32(eps))
+def gains(eps: float, batch_norm: Arrays, scale: Arrays) -> Array:
+    """(num_output,): gamma / sqrt(variance + eps), what the weights of every channel are multiplied by.
+
+    Raises:
+        LayerError: a variance is so far below 0 that there is none.
+    """
+    _, variance = moments(batch_norm)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = scale[0] / np.sqrt(variance + np.float32(eps))
     if not np.isfinite(factor).all():
         raise LayerError("the variances of its BatchNorm and eps together are not all above 0; check the weights")
+    return np.asarray(factor, np.float32)
+
+
+def worked_in(eps: float, conv: Arrays, batch_norm: Arrays, scale: Arrays) -> tuple[Array, Array]:
+    """weights * S and S * (bias - mean) + beta with S = gamma / sqrt(variance + eps)."""
+    mean, _ = moments(batch_norm)
+    factor = gains(eps, batch_norm, scale)
     bias = conv[1] if len(conv) > 1 else np.zeros_like(mean)
     beta = scale[1] if len(scale) > 1 else np.zeros_like(mean)
     return np.asarray(conv[0] * along(factor, 0, conv[0].ndim), np.float32), np.asarray(factor * (bias - mean) + beta)

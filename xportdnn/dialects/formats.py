@@ -1,0 +1,36 @@
+"""The formats of a network to simulate, wherever they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xportdnn import precision
+from xportdnn.dialects import jacinto, planfile
+from xportdnn.errors import InputError
+from xportdnn.journal import Journal
+from xportdnn.network import Net
+from xportdnn.precision import Precision, Ristretto
+
+
+def formats(net: Net, plan: str | None, weights: str | None, journal: Journal) -> Mapping[int, Precision | Ristretto]:
+    """Layer index -> its formats: those of the prototxt, CHaiDNN's or Ristretto's, or those of a plan.
+
+    Args:
+        plan: the file that `--dialect json` wrote.
+
+    Raises:
+        InputError: there are none, or only caffe-jacinto's.
+        NetworkError: they cannot be read.
+    """
+    found = precision.read(net) if plan is None else planfile.read(plan, net, weights, journal)
+    if found:
+        return found
+    if jacinto.read(net) is not None:
+        raise InputError(
+            f"{net.source.name}: the ranges of {jacinto.BLOCK} follow the order of the pictures; `xportdnn simulate` "
+            "runs one batch of them, nothing else can"
+        )
+    raise InputError(
+        f"{plan or net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that "
+        "the conversion wrote"
+    )
