@@ -117,15 +117,15 @@ def test_a_dynamic_fixed_conversion_imports_no_more_than_it_needs(said: tuple[st
     assert of_package(modules, "guards", "check") == set() if said else "xportdnn.guards.dynamic_fixed" in modules
 
 
-def test_a_quiet_conversion_reads_no_weights_that_are_fused() -> None:
-    """Where they are told of, the guards look at the weights that BatchNorm and Scale leave, with NumPy."""
+def test_a_conversion_without_pictures_reads_no_weights_that_are_fused() -> None:
+    """It names them; `check --weights` looks at what BatchNorm and Scale leave, with NumPy."""
     sample = ROOT / "sample_models" / "digits_residual"
     options = (
         "--quant_type", "DynamicFixed", "--deploy_model", str(sample / "deploy.prototxt"),
         "--weights", str(sample / "digits_residual.caffemodel"), "--quantized_deploy_model", os.devnull,
     )  # fmt: skip
+    assert "numpy" not in imported(*options)
     assert "numpy" not in imported(*options, "--quiet")
-    assert "numpy" not in imported(*options, "--no_guards")
 
 
 def test_numpy_is_imported_lazily() -> None:

@@ -202,3 +202,11 @@ def test_the_room_is_as_far_as_no_bias_wraps(bias: list[float], bits: int, fl: i
 
 def test_a_bias_that_is_no_number_takes_no_room() -> None:
     assert dynamic_fixed.room_of([float("nan"), 1.0], 8, 2) == dynamic_fixed.room_of([1.0], 8, 2)
+
+
+def test_a_conversion_without_pictures_only_names_fused_weights(tmp_path: Path) -> None:
+    files = write_net(tmp_path, FUSED, fused(0.01))
+    journal = Journal()
+    api.convert(files.deploy, files.weights, quant_type="DynamicFixed", bitwidths=(8, 8, 8), journal=journal)
+    (told,) = (remark for remark in journal.remarks if "finds fl_params by itself" in remark.text)
+    assert (told.level, told.text.rpartition(": ")[2]) == (Level.INFO, "c")

@@ -35,8 +35,6 @@ LIMITS = {
     "shapes_depthwise": {"depthwise-xilinx"},
     "shapes_inception": {"unregistered-type", "average-channels"},
 }
-# DynamicFixed: true of weights with BatchNorm behind them, and no fault of a conversion that was not told to fold
-FUSED = "fold them first (--fold)"
 by_name = pytest.mark.parametrize("name", NAMES)
 
 
@@ -55,7 +53,7 @@ def converted(name: str, **options: Any) -> tuple[str, list[str]]:
     made = api.convert(*files(name), journal=journal, workers=1, **options)
     assert made.missing == ()
     warnings = [remark.text for remark in journal.remarks if remark.level is Level.WARNING]
-    known = [FUSED, *(f"[{rule}]" for rule in LIMITS.get(name, ()))]
+    known = [f"[{rule}]" for rule in LIMITS.get(name, ())]
     return made.text, [text for text in warnings if not any(mark in text for mark in known)]
 
 

@@ -173,6 +173,6 @@ def _tell(net: Net, found: Found, journal: Journal) -> None:
         )
     journal.info(
         f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; signal "
-        f"to noise of the outputs {found.before_db:.1f} -> {found.after_db:.1f} dB, by {found.pictures} pictures of which "
-        "every other one was held back from choosing"
+        f"to noise of the outputs {found.before_db:.1f} -> {found.after_db:.1f} dB, for every other one of "
+        f"{found.pictures} pictures, which had no part in choosing"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -75,11 +75,18 @@ class Conversion:
 
         The latter is looked for when somebody asks, because it may take all weights, which nothing else reads there.
         """
-        if self.options.quant_type is not Mode.DYNAMIC_FIXED or not self.options.guarded:
-            return self.decided
-        from xportdnn.guards import dynamic_fixed
+        return (*self.decided, *self._found(inside=True))
 
-        return (*self.decided, *dynamic_fixed.marks(self.opened.net, self.blocks, self.opened.weights))
+    @property
+    def quick_marks(self) -> tuple[Mark, ...]:
+        """The same without a look at weights that the board will fuse."""
+        return (*self.decided, *self._found(inside=False))
+
+    def _found(self, inside: bool) -> Iterator[Mark]:
+        if self.options.quant_type is Mode.DYNAMIC_FIXED and self.options.guarded:
+            from xportdnn.guards import dynamic_fixed
+
+            yield from dynamic_fixed.marks(self.opened.net, self.blocks, self.opened.weights, inside)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -90,11 +97,9 @@ class Conversion:
         """
         if self.options.dialect is not Dialect.CHAIDNN:
             return ()
-        from xportdnn import caffemodel
         from xportdnn.check.written import findings
 
-        model = self.folded or caffemodel.read(self.options.weights)
-        return findings(self.source, self.opened, model, self.options.quant_type)
+        return findings(self.source, self.opened, self.folded or self.opened.model, self.options.quant_type)
 
 
 def convert(options: Options, journal: Journal | None = None) -> Conversion:
@@ -274,10 +279,10 @@ def _finished(
         return done
     for note in rewritten.notes:
         journal.info(note)
-    if done.marks:
+    if told := done.marks if options.calibrated else done.quick_marks:
         from xportdnn.guards.marks import tell
 
-        tell(done.marks, journal)
+        tell(told, journal)
     for block in blocks:
         journal.detail(_summary(block))
     if missing:

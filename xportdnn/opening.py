@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xportdnn import caffemodel, prototxt
@@ -29,6 +29,7 @@ class Opened:
         inputs: the shapes of the fed inputs.
         shapes: those of all values that can be computed.
         unreached: layers that cannot run, with the reason.
+        model: the whole caffemodel, whatever of it the layers take.
     """
 
     net: Net
@@ -36,6 +37,7 @@ class Opened:
     shapes: Mapping[Value, Shape]
     weights: Weights
     unreached: tuple[tuple[Layer, str], ...]
+    model: Caffemodel | None = field(default=None, repr=False)
 
 
 def open_net(path: str | Path, journal: Journal) -> Net:
@@ -131,4 +133,4 @@ def complete(net: Net, model: Caffemodel, inputs: Mapping[Value, Shape], journal
             f"{net.source.name}: no rule for the types of {len(without_rule)} layers; they stay in the file as they "
             f"are, and what depends on their output is not calibrated: {names}"
         )
-    return Opened(net, inputs, shapes, found, tuple(unreached(net, shapes)))
+    return Opened(net, inputs, shapes, found, tuple(unreached(net, shapes)), model)

@@ -134,6 +134,11 @@ def test_every_layer_stands_in_the_table(elements: Elements) -> None:
     assert {"data", "conv1", "relu1", "conv2", "pool2", "prob"} <= rows
 
 
+def test_zero_weights(elements: Elements) -> None:
+    cells = [text for tag, text in elements.texts if tag == "td" and " % -> " in text]
+    assert cells
+
+
 def test_the_same_bytes_again(html: str, tmp_path: Path) -> None:
     images = write_pictures(tmp_path / "pictures", 2, (5, 6))
     found = evaluate(options(quantized(tmp_path), images), Journal(), histograms=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
 from tests.evaluation.nets import CLASSIFIER
@@ -119,3 +120,22 @@ def test_share_of_the_noise() -> None:
 )
 def test_largest_number(form: Threshold | Fixed, expected: float) -> None:
     assert largest(form) == pytest.approx(expected)
+
+
+def test_zeros_of_weights_before_and_after_quantization() -> None:
+    """Halves of a step are rounded away from zero; what is below becomes 0."""
+    conv1, pool2 = (by_name(NET, name) for name in ("conv1", "pool2"))
+    weights = np.full((4, 3, 3, 3), 1.0, np.float32)
+    weights[0, 0] = 0
+    weights[1:3, 0] = 0.24
+    block = Precision(bw_params=8, fl_params=1)
+    found = rows(NET, {}, {conv1.index: block}, {conv1.index: (weights, np.zeros(4, np.float32))})
+    assert found[conv1.index].zeros == (9, 27, 108)
+    assert str(found[conv1.index].zeros) == "8.3 % -> 25.0 %"
+    assert found[pool2.index].zeros is None
+
+
+def test_zeros_of_a_layer_in_float() -> None:
+    conv1 = by_name(NET, "conv1")
+    found = rows(NET, {}, {}, {conv1.index: (np.zeros((4, 3, 3, 3), np.float32),)})
+    assert found[conv1.index].zeros == (108, 108, 108)

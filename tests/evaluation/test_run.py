@@ -285,6 +285,7 @@ KEYS: Mapping[str, type | None] = {
 LAYER_KEYS: Mapping[str, type | None] = {
     "rank": int, "index": int, "name": str, "type": str, "sqnr_db": float, "drop_db": float, "cosine": float,
     "identical": bool, "values": int, "saturated": int, "wrapped": int, "channels": int, "dead_channels": int,
+    "zeros": dict,
     "minimum": float, "maximum": float, "formats": dict,
 }  # fmt: skip
 

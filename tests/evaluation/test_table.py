@@ -57,6 +57,13 @@ def test_long_tables_are_cut_unless_asked_for(evaluated: Evaluation, monkeypatch
     assert "more;" not in text(evaluated, whole=True)
 
 
+def test_zero_weights_are_shown_on_request(evaluated: Evaluation) -> None:
+    assert "zero weights" not in text(evaluated)
+    (line,) = (line for line in text(evaluated, whole=True).splitlines() if line.endswith("  conv1 (Convolution)"))
+    row = next(row for row in evaluated.rows if row.layer.name == "conv1")
+    assert f"  {row.zeros}  conv1" in line
+
+
 def test_no_accuracy_without_labels(tmp_path: Path) -> None:
     found = evaluate(options(quantized(tmp_path), write_pictures(tmp_path / "pictures", 1, (5, 6))))
     assert "top-1: " not in text(found).replace("agreement of top-1: ", "")

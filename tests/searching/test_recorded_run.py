@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from xportdnn import execute, precision
+from xportdnn.arithmetic.rounding import half_away
 from xportdnn.choices import TRIMMING_MODES
 from xportdnn.evaluation.outputs import outputs, scores_of
 from xportdnn.journal import Journal
@@ -29,8 +30,9 @@ from xportdnn.searching.lengths import Lengths, lengths
 from xportdnn.searching.metric import Judge, Metric, Score
 from xportdnn.searching.networks import simulation
 from xportdnn.searching.share import Job
-from xportdnn.searching.widths import Part, Widths
+from xportdnn.searching.widths import FLOAT, Part, Widths
 from xportdnn.simulation import Simulation
+from xportdnn.simulation.trimmed import trimmed
 
 TOOL = Path(__file__).parents[3] / "shared" / "golden" / "ristretto" / "quantize_tool"
 SIZE = (2, 12, 12)
@@ -118,7 +120,7 @@ def test_the_baseline(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["dynamic_fixed_point", "integer_power_of_2_weights"])
 def test_every_rung_has_the_recorded_score(mode: str) -> None:
-    """With 4 bits classes have equal scores; there Caffe's Accuracy takes the last of them, we the first."""
+    """With 4 bits classes have equal scores, which Caffe's Accuracy and ours tell apart differently."""
     _, recorded = recorded_scores(mode)
     ours = [[(rung.bits, rung.score.top1) for rung in ladder.rungs] for ladder in ran(mode).ladders]
     assert [[bits for bits, _ in ladder] for ladder in ours] == [[bits for bits, _ in ladder] for ladder in recorded]
@@ -129,20 +131,26 @@ def test_every_rung_has_the_recorded_score(mode: str) -> None:
 
 
 def answers(found: Ran, widths: Widths) -> tuple[Array, list[int]]:
-    """The probabilities of all test pictures, (count, classes), and the labels."""
+    """The probabilities of all test pictures, (count, classes), and the labels.
+
+    Beside activations weights have 32 bits here as in Ristretto, 16 of them fractional: not quite float.
+    """
     test, labels = pictures("test.h5", 400)
     opened = found.opened
     weights = execute.load(runnable(opened.net, opened.inputs), opened.weights)
+    for index in found.formats.blocks(widths):
+        if widths.weights(opened.net.layers[index]) == FLOAT > widths.activations:
+            weights[index] = trimmed(opened.net.layers[index], weights[index], Ristretto(), half_away).blobs
     (target,) = opened.inputs
     *_, last = simulation(opened, weights, found.formats, widths).run({target: test})
     return last.tops[0], labels
 
 
-def test_ties_as_caffe_breaks_them() -> None:
-    """std::partial_sort with std::greater of (score, class): the rung that differs above."""
+def test_ties_as_caffe_counts_them() -> None:
+    """A label is right only if no other class has as good a score (accuracy_layer.cpp): the rung that differs above."""
     probabilities, labels = answers(ran("dynamic_fixed_point"), Widths(activations=4))
-    classes = probabilities.shape[1] - 1 - probabilities[:, ::-1].argmax(axis=1)
-    assert 100 * np.mean(classes == labels) == pytest.approx(91.0)
+    as_good = probabilities >= probabilities[np.arange(400), labels][:, np.newaxis]
+    assert 100 * np.mean(as_good.sum(axis=1) == 1) == pytest.approx(91.0)
 
 
 def test_the_recorded_losses() -> None:
@@ -155,7 +163,7 @@ def test_the_recorded_losses() -> None:
     for widths, expected in zip([Widths(), *rungs, found.steps[0].widths], [recorded[0], *recorded[2:]], strict=True):
         probabilities, labels = answers(found, widths)
         loss = -np.log(np.maximum(probabilities[np.arange(400), labels], np.finfo(np.float32).tiny)).mean()
-        assert loss == pytest.approx(expected, rel=2e-4), widths
+        assert loss == pytest.approx(expected, rel=5e-5), widths
 
 
 def test_the_joint_score() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from struct import pack, unpack
+from typing import NamedTuple
 
 from xportdnn.check.params import board_type, is_custom, param
 from xportdnn.check.subject import BoardLayer, Subject
@@ -25,8 +26,7 @@ _MODES = {mode.value: mode for mode in Mode}
 _POOLINGS = {"0": "MAX", "1": "AVE", "2": "STOCHASTIC"}
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number of a block.
 
     Attributes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -41,8 +40,7 @@ class End(NamedTuple):
     meant: frozenset[float]
 
 
-@dataclass(frozen=True)
-class Wire:
+class Wire(NamedTuple):
     """Blobs with the same integers.
 
     Attributes:

@@ -9,8 +9,11 @@ from typing import NamedTuple
 from xportdnn import scales
 from xportdnn.evaluation.metrics import Energy, cosine, sqnr_db
 from xportdnn.evaluation.tally import Tally
+from xportdnn.layers import Arrays
 from xportdnn.network import Layer, Net, Value
 from xportdnn.precision import Precision, Ristretto
+from xportdnn.simulation.fake import heeded
+from xportdnn.simulation.sparsity import Zeros, zeros
 from xportdnn.statistics import Statistics
 
 _NEAR = 10.0  # dB above the lowest SQNR
@@ -28,6 +31,7 @@ class Row(NamedTuple):
         minimum, maximum: of the float values.
         saturated: how many values were clipped; `wrapped`: how many sums wrapped around.
         channels: how many output channels it has, `dead` of them constant in the quantized network only.
+        zeros: among its weights; None where it has none.
     """
 
     layer: Layer
@@ -46,6 +50,7 @@ class Row(NamedTuple):
     channels: int | None = None
     dead: int | None = None
     histogram: Statistics | None = None
+    zeros: Zeros | None = None
 
     @property
     def peak(self) -> float | None:
@@ -53,11 +58,19 @@ class Row(NamedTuple):
         return None if self.minimum is None or self.maximum is None else max(-self.minimum, self.maximum)
 
 
-def rows(net: Net, tallies: Mapping[int, Tally], blocks: Mapping[int, Precision | Ristretto]) -> tuple[Row, ...]:
+def rows(
+    net: Net,
+    tallies: Mapping[int, Tally],
+    blocks: Mapping[int, Precision | Ristretto],
+    weights: Mapping[int, Arrays] | None = None,
+) -> tuple[Row, ...]:
     """One row per layer, in file order.
 
     A ReLU that hardware folds into the layer before it has the drop of both: values below zero, which it removes, say
     nothing of the damage.
+
+    Args:
+        weights: arrays by layer index, whose zeros are counted.
     """
     found: list[Row] = []
     levels: dict[Value, float] = {}
@@ -65,6 +78,7 @@ def rows(net: Net, tallies: Mapping[int, Tally], blocks: Mapping[int, Precision 
         tally = tallies.get(layer.index)
         row = Row(layer, blocks.get(layer.index)) if tally is None else _row(layer, blocks.get(layer.index), tally)
         before = min((levels[value] for value in layer.bottoms if value in levels), default=None)
+        row = row._replace(zeros=_zeros(layer, (weights or {}).get(layer.index, ()), blocks))
         level = None if layer.tops and all(scales.folded(net, value) for value in layer.tops) else row.sqnr_db
         if level is not None and before is not None:
             row = row._replace(drop_db=before - level)
@@ -103,6 +117,11 @@ def steepest(net: Net, found: Sequence[Row]) -> Row | None:
     # a folded ReLU carries the drop of the layer that computed
     producer = next(row for row in found if row.layer is net.layers[worst.layer.bottoms[0].writer])
     return producer._replace(sqnr_db=worst.sqnr_db, drop_db=worst.drop_db)
+
+
+def _zeros(layer: Layer, blobs: Arrays, blocks: Mapping[int, Precision | Ristretto]) -> Zeros | None:
+    found = zeros(layer, blobs, heeded(layer, blocks))
+    return found if found.total else None
 
 
 def _row(layer: Layer, block: Precision | Ristretto | None, tally: Tally) -> Row:

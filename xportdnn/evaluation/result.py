@@ -118,7 +118,7 @@ def result(
 ) -> Evaluation:
     """Put together what the pictures showed."""
     verdicts = tuple(sorted(seen.verdicts))
-    measured = rows(opened.net, seen.layers, blocks)
+    measured = rows(opened.net, seen.layers, blocks, bench.weights)
     scores = bench.scores
     either_side = (sensitivity.of_side(effects, side) for side in (Side.WEIGHTS, Side.ACTIVATIONS))
     return Evaluation(

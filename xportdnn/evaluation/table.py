@@ -85,12 +85,13 @@ def _layers(evaluation: Evaluation, whole: bool) -> str:
     shown = ranked if whole else [row for row in ranked if row.sqnr_db is not None and not scales.copied(row.layer)]
     shown = shown if whole else shown[:SHORT]
     wraps = any(row.wrapped for row in ranked)
-    head = ("SQNR dB", "drop", "cosine", "saturated", *(["wrapped"] if wraps else []), "dead", "layer")
-    body = [_cells(row, wraps) for row in shown]
+    head = ("SQNR dB", "drop", "cosine", "saturated", *(["wrapped"] if wraps else []), "dead")
+    head = (*head, *(["zero weights"] if whole else []), "layer")
+    body = [_cells(row, wraps, whole) for row in shown]
     return "\n".join(["layers by damage, lowest SQNR first", *_grid(head, body), *_more(len(ranked) - len(shown))])
 
 
-def _cells(row: Row, wraps: bool) -> tuple[str, ...]:
+def _cells(row: Row, wraps: bool, zeros: bool) -> tuple[str, ...]:
     return (
         "as in float" if row.identical else _number(row.sqnr_db, 1),
         _number(row.drop_db, 1),
@@ -98,6 +99,7 @@ def _cells(row: Row, wraps: bool) -> tuple[str, ...]:
         _number(row.saturated, 0),
         *([_number(row.wrapped, 0)] if wraps else []),
         "" if not row.dead else f"{row.dead}/{row.channels}",
+        *(["" if row.zeros is None else str(row.zeros)] if zeros else []),
         f"{row.layer.name} ({row.layer.type})",
     )
 

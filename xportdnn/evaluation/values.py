@@ -109,6 +109,7 @@ def _layer(rank: int, row: Row) -> dict[str, Any]:
         "wrapped": row.wrapped,
         "channels": row.channels,
         "dead_channels": row.dead,
+        "zeros": None if row.zeros is None else row.zeros._asdict(),
         "minimum": row.minimum,
         "maximum": row.maximum,
         "formats": None if row.block is None else _formats(row.block),

@@ -53,17 +53,21 @@ class _Formats(NamedTuple):
         return self.fl_layer_in + self.fl_params - self.fl_layer_out
 
 
-def marks(net: Net, blocks: Sequence[Block], weights: Weights) -> Iterator[Mark]:
+def marks(net: Net, blocks: Sequence[Block], weights: Weights, inside: bool = True) -> Iterator[Mark]:
     """What the guards find in these blocks.
 
     Args:
         weights: read only where the formats make a bias or a fused weight matter.
+        inside: whether to look at fused weights, which takes all of them and NumPy; else they are only named.
     """
     fields = {block.layer.index: dict(block.fields) for block in blocks}
     layers = runnable(net, net.inputs)
     found = {each.layer.index: each for each in convolutions(net, layers) if each.layer.index in fields}
+    fused = tuple(each.layer for each in found.values() if each.normalised)
+    if fused and not inside:
+        yield Mark(Guard.UNSEEN, fused, len(fused), None)
     for each in found.values():
-        formats = _formats(each, fields, weights)
+        formats = _formats(each, fields, weights) if inside or not each.normalised else None
         if formats is not None:
             yield from _of_convolution(each, formats, weights)
     yield from _of_averages(layers, fields)

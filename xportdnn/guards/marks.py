@@ -32,6 +32,7 @@ class Guard(str, Enum):
     RAISED = "raised"
     FLOATS = "floats"
     FUSED = "fused"
+    UNSEEN = "unseen"
     SHIFT = "shift"
     INT16 = "int16"
     AVERAGE = "average"
@@ -136,6 +137,12 @@ _SAYINGS = {
         "the board works BatchNorm and Scale into these weights and finds fl_params by itself, too small a number for "
         "small weights; fold them first (--fold)",
         "{names} ({was:g}; {fits:g} fits)",
+    ),
+    Guard.UNSEEN: _Saying(
+        Level.INFO,
+        "the board works BatchNorm and Scale into these weights and finds fl_params by itself, whatever their blocks "
+        "say; `xportdnn check --weights` tells whether that will do, --fold avoids it",
+        "{names}",
     ),
     Guard.SHIFT: _Saying(
         Level.WARNING,

@@ -102,8 +102,7 @@ class _Trial:
         inside = replace(self.judge, pictures=self.shop.pictures)
         made = {rule: self.shop.equalized(self.best, measured, rule) for rule in RULES}
         order = sorted(made, key=lambda rule: self._judged(made[rule], inside).rank, reverse=True)
-        scores = {rule: self._judged(made[rule]) for rule in order}
-        rule = next((rule for rule in order if scores[rule].beats(self.score)), order[0])
+        rule = next((rule for rule in order if self._judged(made[rule]).beats(self.score)), order[0])
         difference = prove(made[rule].folded, evidence, Journal()).relative
         how = f"{free} channels, rule '{rule.name}', largest relative difference in float {difference:.2g}"
         return rule if self._keep(made[rule], "equalize", how) else None

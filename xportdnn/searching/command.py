@@ -102,7 +102,7 @@ def _mixed(
     options: SearchOptions, ground: Subject, weights: Mapping[int, Arrays], metric: Metric, journal: Journal
 ) -> Mixed:
     opened, workers = ground.opened, options.workers or default_workers()
-    by_width = {bits: _blocks(_converted(options, bits, bits, {})) for bits in (mixed.NARROW, mixed.WIDE)}
+    by_width = {bits: _blocks(_converted(options, ground, bits, bits, {})) for bits in (mixed.NARROW, mixed.WIDE)}
     sizes = {
         index: int(weights[index][0].size)
         for index, block in by_width[mixed.WIDE].items()
@@ -119,14 +119,16 @@ def _mixed(
         judge = _judge(options, metric, found)
         mix = mixed.choose(by_width, sizes, found.attempt, judge)
         asked = mixed.overrides(opened.net, mix.narrow)
-        conversion = _converted(options, mix.activations, mixed.WIDE, asked)
+        conversion = _converted(options, ground, mix.activations, mixed.WIDE, asked)
         score = found.attempt(tuple(sorted(_blocks(conversion).items())))
     judged = _judged(options, ground, judge, found, journal)
     _say(judge.within(score), judge, journal)
     return Mixed(**vars(judged), mix=mix, overrides=asked, conversion=conversion, score=score)
 
 
-def _converted(options: SearchOptions, activations: int, params: int, asked: Mapping[str, Any]) -> Conversion:
+def _converted(
+    options: SearchOptions, ground: Subject, activations: int, params: int, asked: Mapping[str, Any]
+) -> Conversion:
     """The conversion with these widths, as its command would do it."""
     fixed = options.quant_type is Mode.DYNAMIC_FIXED
     how: dict[str, Any] = {"fl_bitwidths": "auto", "fl_method": options.formats} if fixed else {"params_method": "mse"}
@@ -141,10 +143,19 @@ def _converted(options: SearchOptions, activations: int, params: int, asked: Map
             overrides=str(path) if asked else None,
             workers=options.workers,
             **how,
-            **options.calibration,
+            **_chosen(options, ground),
             **options.preprocessing,
         )
         return convert(given)
+
+
+def _chosen(options: SearchOptions, ground: Subject) -> dict[str, Any]:
+    """The calibration options; of the pictures that are judged by some that are spread over them."""
+    chosen = options.calibration_seed is not None or options.calibration_indices is not None
+    if options.calibration_directory is not None or chosen:
+        return options.calibration
+    spread = tuple(labels.spread(ground.tests.found, options.calibration_size))
+    return options.calibration | {"calibration_indices": spread}
 
 
 def _blocks(conversion: Conversion) -> dict[int, Precision]:

@@ -86,6 +86,8 @@ def _command(found: Mixed) -> str:
     how = f"--fl_bitwidths auto --fl_method {options.formats}" if fixed else "--params_method mse"
     file = " --overrides FILE" if mix.narrow else ""
     widths = f"{mix.activations},{WIDE},{mix.activations}"
+    indices = found.conversion.options.calibration_indices
+    file += f" --calibration_indices {','.join(map(str, indices))}" if indices else ""
     return f"--quant_type {options.quant_type.value} --bitwidths {widths} {how}{file} ..."
 
 

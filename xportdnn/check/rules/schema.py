@@ -84,17 +84,26 @@ def _alike(name: str, other: str) -> bool:
 
 
 def _repeated(subject: Subject) -> Iterator[Broken]:
-    for place in _places(subject):
-        for name, entries in _singles(place).items():
-            if name not in _BLOCKS:
-                yield from _again(subject, place, name, entries)
+    for place, name, entries in _doubtful(subject):
+        if name not in _BLOCKS:
+            yield from _again(subject, place, name, entries)
 
 
 def _second_block(subject: Subject) -> Iterator[Broken]:
-    for place in _places(subject):
-        for name, entries in _singles(place).items():
-            if name in _BLOCKS:
-                yield from _again(subject, place, name, entries)
+    for place, name, entries in _doubtful(subject):
+        if name in _BLOCKS:
+            yield from _again(subject, place, name, entries)
+
+
+@lru_cache(maxsize=1)
+def _doubtful(subject: Subject) -> tuple[tuple[_Place, str, list[Field]], ...]:
+    """The fields that may stand once and stand there twice or with something behind the value: a list has its `]`."""
+    return tuple(
+        (place, name, entries)
+        for place in _places(subject)
+        for name, entries in _singles(place).items()
+        if len(entries) > 1 or entries[0].end > entries[0].value.end
+    )
 
 
 def _singles(place: _Place) -> Mapping[str, list[Field]]:
@@ -109,7 +118,7 @@ def _singles(place: _Place) -> Mapping[str, list[Field]]:
 
 def _again(subject: Subject, place: _Place, name: str, entries: list[Field]) -> Iterator[Broken]:
     first = entries[0]
-    if first.end > first.value.end and _in_list(subject, first):
+    if _in_list(subject, first):
         yield Broken(f"{name} of {place.title} takes one value, not a list", place.layer, first.start)
     elif len(entries) > 1:
         line = subject.source.line(first.start)

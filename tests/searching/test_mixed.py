@@ -1,0 +1,84 @@
+"""6 or 8 bits per layer, on made-up scores."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.small_nets import PLAIN, by_name, net_of
+from xportdnn.precision import Precision
+from xportdnn.searching.metric import Judge, Metric, Score
+from xportdnn.searching.mixed import Blocks, choose, merged, overrides
+
+WEIGHTS = {1: 100, 3: 10, 4: 1000}
+BY_WIDTH = {
+    bits: {
+        index: Precision("DynamicFixed", bits, bits, bits, fl_layer_in=bits, fl_layer_out=bits, fl_params=bits + 10)
+        for index in (0, *WEIGHTS)
+    }
+    for bits in (6, 8)
+}
+JUDGE = Judge(Metric.SQNR, 20.0, Score(None, None, None, math.inf))
+
+
+def by_noise(noise: dict[int, float], activations: float = 0.0) -> Score:
+    return Score(None, None, None, -10 * math.log10(sum(noise.values()) + activations + 1e-9))
+
+
+class Bench:
+    """Adds up the noise of narrow layers and narrow activations."""
+
+    def __init__(self, noise: dict[int, float], activations: float) -> None:
+        self.noise, self.activations, self.tried = noise, activations, 0
+
+    def attempt(self, blocks: Blocks) -> Score:
+        self.tried += 1
+        narrow = {index: self.noise[index] for index, block in blocks if index in self.noise and block.bw_params == 6}
+        (width,) = {block.bw_layer_out for _, block in blocks}
+        return by_noise(narrow, self.activations if width == 6 else 0.0)
+
+
+def test_all_of_it() -> None:
+    bench = Bench(dict.fromkeys(WEIGHTS, 0.001), 0.001)
+    found = choose(BY_WIDTH, WEIGHTS, bench.attempt, JUDGE)
+    assert (found.activations, found.narrow, found.tried) == (6, frozenset(WEIGHTS), ())
+    assert bench.tried == 2
+
+
+def test_nothing_is_good_enough() -> None:
+    found = choose(BY_WIDTH, WEIGHTS, lambda _: by_noise({0: 1.0}), JUDGE)
+    assert (found.activations, found.narrow) == (8, frozenset())
+
+
+def test_the_least_noise_for_a_weight_first() -> None:
+    """Layer 4 adds more than 3 does, but saves a hundred times as many weights; for both together there is no room."""
+    found = choose(BY_WIDTH, WEIGHTS, Bench({1: 0.009, 3: 0.004, 4: 0.008}, 1.0).attempt, JUDGE)
+    assert found.activations == 8
+    assert found.narrow == {4}
+    assert {each.layer: each.narrow for each in found.tried} == {1: False, 3: False, 4: True}
+
+
+@settings(max_examples=40)
+@given(st.fixed_dictionaries(dict.fromkeys(WEIGHTS, st.floats(0, 0.02))), st.floats(0, 0.02))
+def test_it_stays_within_the_margin(noise: dict[int, float], activations: float) -> None:
+    bench = Bench(noise, activations)
+    found = choose(BY_WIDTH, WEIGHTS, bench.attempt, JUDGE)
+    assert JUDGE.within(found.score)
+    assert found.score == bench.attempt(merged(BY_WIDTH, found.activations, found.narrow))
+    # no other layer could be narrow as well
+    for index in WEIGHTS.keys() - found.narrow:
+        assert not JUDGE.within(bench.attempt(merged(BY_WIDTH, found.activations, found.narrow | {index})))
+
+
+def test_blocks_of_two_widths() -> None:
+    blocks = dict(merged(BY_WIDTH, 8, frozenset({3})))
+    assert blocks[1] == BY_WIDTH[8][1]
+    assert (blocks[3].bw_layer_in, blocks[3].fl_layer_out, blocks[3].bw_params, blocks[3].fl_params) == (8, 8, 6, 16)
+
+
+def test_overrides_name_what_is_narrow() -> None:
+    net = net_of(PLAIN)
+    found = overrides(net, frozenset({by_name(net, "conv2").index, by_name(net, "fc").index}))
+    assert found == {"conv2": {"params_bits": 6}, "fc": {"params_bits": 6}}
