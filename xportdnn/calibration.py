@@ -10,6 +10,7 @@ from xportdnn.auto.search import Found, search
 from xportdnn.choices import Mode
 from xportdnn.guards import xilinx as guards
 from xportdnn.guards.convolutions import convolutions
+from xportdnn.guards.deconvolutions import Levelled, levelled
 from xportdnn.guards.marks import Mark
 from xportdnn.journal import Journal
 from xportdnn.network import Layer, Net, Value
@@ -71,7 +72,10 @@ def evidence(
     seen = observe(work, [each.top for each in guarding])
     rules, constant = _safe(work, seen)
     params = _params(work)
-    th_params = {**params.thresholds, **settled.params}
+    weights = Levelled({**params.thresholds, **settled.params}, ())
+    if options.guarded:
+        weights = levelled(work.layers, weights.params, options.bitwidths, settled)
+    th_params = weights.params
     found = _auto(work, seen, rules, constant, th_params) if options.rule == "auto" else None
     thresholds = found.thresholds if found else rules[options.rule]
     given = {root for root in thresholds if isinstance(settled.thresholds.get(root), float)}
@@ -85,7 +89,7 @@ def evidence(
         seen.records,
         found,
         _spread(work.classes, guarded.thresholds, th_params),
-        guarded.marks,
+        (*guarded.marks, *weights.marks),
         constant,
         params.dead,
     )
@@ -169,10 +173,10 @@ def _tell(net: Net, found: Found, journal: Journal) -> None:
     for move in found.moves:
         journal.detail(
             f"auto: {net.layers[move.root.writer].name} ('{move.root.blob}'): {move.before:.6g} -> {move.after:.6g}; "
-            f"it stood for {100 * move.share:.0f} % of the outputs' noise, {move.gain_db:+.1f} dB"
+            f"it stood for {100 * move.share:.0f} % of the outputs' error, now {100 * move.left:.0f} % of what it was"
         )
     journal.info(
-        f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; signal "
-        f"to noise of the outputs {found.before_db:.1f} -> {found.after_db:.1f} dB, for every other one of "
-        f"{found.pictures} pictures, which had no part in choosing"
+        f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; error "
+        f"of the outputs {found.before:.3g} -> {found.after:.3g}, for every other one of {found.pictures} pictures, which "
+        "had no part in choosing"
     )

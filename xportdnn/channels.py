@@ -28,9 +28,7 @@ class Params(NamedTuple):
     dead: dict[int, int]
 
 
-def params(
-    layers: Iterable[Layer], weights: Mapping[int, Arrays], method: str, bits: Callable[[Layer], int]
-) -> Params:
+def params(layers: Iterable[Layer], weights: Mapping[int, Arrays], method: str, bits: Callable[[Layer], int]) -> Params:
     """The thresholds of all layers that have weights of output channels.
 
     A dead channel takes its layer's largest threshold, so that its scale is no stranger among its neighbours.

@@ -36,6 +36,7 @@ def filled(th: str, mode: str = "Xilinx", field: str = "th") -> str:
 
 
 POOL = "pooling_param { pool: MAX kernel_size: 3 stride: 2 }"
+PADDED = "pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }"
 TWO_WEIGHTS = "bw_params: 8 th_params: 1 th_params: 1 "
 QUANTIZED = layer(
     "conv", "Convolution", "data", "conv", "convolution_param { num_output: 2 kernel_size: 3 }\n"
@@ -54,6 +55,30 @@ def normalized(batch_norm: str, scale: str, behind: str) -> str:
         + conv("left", behind, "left", 5)
         + conv("right", behind, "right", 5)
         + layer("sum", "Eltwise", "left right", "sum")
+    )
+
+
+def layered_under_concat(behind_a: str, behind_sum: str) -> str:
+    """A Concat of a Convolution and an Eltwise, with what stands behind each of them; a name is taken."""
+    return (
+        DATA
+        + conv("a", "data", "a", 2)
+        + behind_a
+        + conv("relu_2", "data", "b", 3)
+        + layer("sum", "Eltwise", "data b", "sum")
+        + behind_sum
+        + layer("join", "Concat", "a sum", "join")
+    )
+
+
+def pooled(param: str, relu: str = "") -> str:
+    """A Convolution, pooling and a ReLU in place."""
+    return (
+        DATA
+        + conv("c", "data", "c", 2)
+        + layer("p", "Pooling", "c", "p", param)
+        + layer("relu", "ReLU", "p", "p", relu)
+        + conv("d", "p", "d", 4)
     )
 
 
@@ -172,6 +197,37 @@ MENDS = {
         + layer("relu", "ReLU", "scale", "scale") + layer("sum", "Eltwise", "data scale", "sum"),
         ("normalization-half-in-place",),
     ),
+    "ReLU behind pooling": Mend(
+        pooled(PADDED),
+        DATA + conv("c", "data", "c", 2) + layer("relu", "ReLU", "c", "c") + layer("p", "Pooling", "c", "p", PADDED)
+        + conv("d", "p", "d", 4),
+        ("relu-dropped",),
+    ),
+    "ReLU apart behind pooling": Mend(
+        DATA + conv("c", "data", "c", 2) + "\n" + layer("p", "Pooling", "c", "p", POOL) + "\n"
+        + layer("relu", "ReLU", "p", "rectified", "# keep\nrelu_param { negative_slope: 0 }")
+        + conv("d", "rectified", "d", 4),
+        DATA + conv("c", "data", "c", 2) + "\n"
+        + layer("relu", "ReLU", "c", "c", "# keep\nrelu_param { negative_slope: 0 }") + "\n"
+        + layer("p", "Pooling", "c", "rectified", POOL) + "\n" + conv("d", "rectified", "d", 4),
+        ("relu-dropped",),
+    ),
+    "ReLU behind Concat": Mend(
+        layered_under_concat("", "") + layer("relu", "ReLU", "join", "out"),
+        layered_under_concat(layer("relu_1", "ReLU", "a", "a"), layer("relu_3", "ReLU", "sum", "sum")).replace(
+            '"join"', '"out"').replace('name: "out"', 'name: "join"'),
+        ("relu-dropped",),
+    ),
+    "ReLU behind Dropout, pooling and Concat": Mend(
+        DATA + conv("a", "data", "a", 2) + conv("b", "data", "b", 4) + layer("r", "ReLU", "b", "b")
+        + layer("n", "BatchNorm", "data", "n") + layer("s", "Scale", "n", "s") + layer("join", "Concat", "a b s", "j")
+        + layer("p", "Pooling", "j", "p", POOL) + layer("drop", "Dropout", "p", "p") + layer("relu", "ReLU", "p", "q"),
+        DATA + conv("a", "data", "a", 2) + layer("relu_1", "ReLU", "a", "a") + conv("b", "data", "b", 4)
+        + layer("r", "ReLU", "b", "b") + layer("n", "BatchNorm", "data", "n") + layer("s", "Scale", "n", "s")
+        + layer("relu_2", "ReLU", "s", "s") + layer("join", "Concat", "a b s", "j")
+        + layer("p", "Pooling", "j", "q", POOL) + layer("drop", "Dropout", "q", "q"),
+        ("relu-dropped",),
+    ),
     "block of a pooling": Mend(
         DATA + QUANTIZED + layer("relu", "ReLU", "conv", "conv") + layer("p", "Pooling", "conv", "p", POOL),
         DATA + QUANTIZED + layer("relu", "ReLU", "conv", "conv")
@@ -282,6 +338,18 @@ def test_every_fix_is_tried() -> None:
                      + layer("e", "Eltwise", "conv other", "e"), id="Eltwise of unlike thresholds"),
         pytest.param(DATA + conv("c", "data", "c", 2) + layer("l", "PReLU", "c", "c"), id="type the board lacks"),
         pytest.param(DATA + layer("e", "ArgMax", "data", "e", "argmax_param { axis: x }"), id="no number"),
+        pytest.param(pooled(POOL.replace("MAX", "AVE")), id="ReLU behind average pooling"),
+        pytest.param(pooled(POOL, "relu_param { negative_slope: 0.5 }"), id="leaky ReLU"),
+        pytest.param(pooled(POOL) + conv("e", "c", "e", 2), id="ReLU behind pooling of what others read"),
+        pytest.param(pooled(POOL).replace('top: "p"', 'top: "p" top: "mask"', 1), id="ReLU behind pooling with a mask"),
+        pytest.param(pooled("pooling_param { pool: MAX kernel_size: 1 stride: 9 }"),
+                     id="ReLU behind pooling of windows without a pixel"),
+        pytest.param(DATA + conv("c", "data", "c", 2) + layer("l", "LRN", "data", "l")
+                     + layer("j", "Concat", "c l", "j") + layer("relu", "ReLU", "j", "j"),
+                     id="ReLU behind Concat of what has none on the board"),
+        pytest.param(DATA + conv("c", "data", "c", 2) + conv("d", "data", "d", 3) + layer("j", "Concat", "c d", "j")
+                     + layer("relu", "ReLU", "j", "r") + layer("e", "Concat", "j r", "e"),
+                     id="ReLU behind Concat that others read"),
         pytest.param("layer { }\nlayers { }\n", id="two generations in one file"),
     ],
 )  # fmt: skip
@@ -349,3 +417,10 @@ def test_a_version_of_a_blob_is_not_mistaken_for_another() -> None:
     )
     assert mended(text).subject.source.text.endswith(filled("4.5"))
     assert Value("conv", 2) in {value for each in net_of(text).layers for value in each.bottoms}
+
+
+def test_a_moved_relu_stands_behind_the_comment_of_the_layer_before() -> None:
+    text = pooled(POOL).replace('}\nlayer {\n  name: "p"', '}  # of c\nlayer {\n  name: "p"').replace("\n", "\r\n")
+    done = mended(text).subject.source.text
+    assert '}  # of c\r\nlayer {\r\n  name: "relu"\r\n' in done
+    assert done.count("\r\n") == done.count("\n")

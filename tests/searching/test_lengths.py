@@ -151,3 +151,10 @@ def test_widths_of_parts(tmp_path: Path) -> None:
 def test_layers_that_ristretto_does_not_quantize(tmp_path: Path) -> None:
     found = opened(INCEPTION, tmp_path)
     assert {found.net.layers[index].type for index in made(found).blocks(Widths(8, 8, 8))} == {"Convolution"}
+
+
+def test_ristrettos_float(tmp_path: Path) -> None:
+    """What fails at every width is written with its 32 bits, not with a formula that saturates there as well."""
+    block = made(opened(PLAIN, tmp_path), method="ristretto").blocks(Widths())[1]
+    assert block == Ristretto(bw_layer_in=32, bw_layer_out=32, bw_params=32)
+    assert (block.fl_layer_in, block.fl_layer_out, block.fl_params) == (16, 16, 16)

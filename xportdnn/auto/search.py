@@ -46,14 +46,14 @@ class Move(NamedTuple):
         root: the scale class.
         before, after: its thresholds.
         share: how much of the outputs' error vanished with the class in float.
-        gain_db: what the change gained on the pictures that had no part in choosing it.
+        left: what was left of the outputs' error, of pictures that had no part in choosing, as a share.
     """
 
     root: Value
     before: float
     after: float
     share: float
-    gain_db: float
+    left: float
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,16 @@ class Found:
         start: the rule that was best before any class was moved.
         moves: in file order.
         pictures: how many were looked at, the first ones.
-        before_db, after_db: signal to noise of the outputs with the start's thresholds and with these, on the pictures
-            that had no part in choosing.
+        before, after: error of the outputs with the start's thresholds and with these (`judging.error`), of the
+            pictures that had no part in choosing.
     """
 
     thresholds: dict[Value, float]
     start: str
     moves: tuple[Move, ...]
     pictures: int
-    before_db: float
-    after_db: float
+    before: float
+    after: float
 
 
 def search(
@@ -181,10 +181,10 @@ def _search(
             if found[0] < errors[0]:
                 best, errors = candidate, found
         if errors[0] < _BETTER * now[0] and errors[1] < _BETTER * now[1]:
-            moves.append(Move(root, old, best, share, _db(errors[1]) - _db(now[1])))
+            moves.append(Move(root, old, best, share, errors[1] / now[1]))
             thresholds[root], now = best, errors
         judge.shares.call(Share.take, {root: thresholds[root]})
-    return Found(thresholds, start, tuple(moves), judge.count, _db(before[1]), _db(now[1]))
+    return Found(thresholds, start, tuple(moves), judge.count, before[1], now[1])
 
 
 def _all(
@@ -196,7 +196,3 @@ def _all(
 
 def _candidates(root: Value, rules: Rules, peak: float) -> list[float]:
     return sorted({*(thresholds[root] for thresholds in rules.values()), *(peak * part for part in _GRID)})
-
-
-def _db(error: float) -> float:
-    return -10 * math.log10(error) if error else math.inf

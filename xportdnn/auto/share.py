@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from xportdnn import execute
-from xportdnn.auto.judging import relative
+from xportdnn.auto.judging import error
 from xportdnn.auto.places import Place, with_threshold
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
@@ -98,7 +98,7 @@ class Share:
                 if not pending[value] and value not in self.judged:
                     live.pop(value, None)
         return tuple(
-            relative(self.net, value, live[value].real, signal)
+            error(self.net, value, live[value].real, signal)
             for value, signal in zip(self.judged, self.float[index], strict=True)
         )
 

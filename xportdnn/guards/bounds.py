@@ -72,11 +72,19 @@ def given_up(numbers: Numbers, th_layer_out: float) -> NDArray[np.bool_]:
     sizes = np.abs(numbers.bias.astype(np.float64))
     limit = th_layer_out
     for index, size in enumerate(np.sort(sizes).tolist()):
-        worth = levels(numbers.bits.layer_out) * math.sqrt(12 * (sizes.size - index) / sizes.size)
-        if size > limit * max(worth, 1.0):
+        if size > limit * worth(numbers.bits.layer_out, sizes.size - index, sizes.size):
             break
         limit = max(limit, size)
     return np.asarray(sizes > limit)
+
+
+def worth(bits: int, clipped: int, channels: int) -> float:
+    """How many times coarser the outputs may become so that so many biases are not clipped; at least 1.
+
+    Args:
+        bits: of the outputs.
+    """
+    return max(levels(bits) * math.sqrt(12 * clipped / channels), 1.0)
 
 
 def of_words(numbers: Numbers, th_layer_in: float | None, th_layer_out: float) -> float:

@@ -6,10 +6,12 @@ fl_layer_out (`guards.dynamic_fixed` has the sources). The host stores weights w
 software with 1 << fl_layer_out, and 8-bit pixels come in with 1 << fl_layer_in: none of these may be negative
 (xi_common_utils.hpp, Trim2FixedPoint; UnpackDataToSoftware; xi_readwrite_util.cpp).
 
-Where a sum has too many fractional bits, fl_params gives way, which costs only its own layer, and where that is not
-enough, the blob that is read. Where a sum has too few for its output, the output gives way: its last places would be
-empty. Nothing is moved for a convolution that the board works BatchNorm and Scale into: it finds fl_params by itself,
-and so badly for small weights that `guards.dynamic_fixed` can only advise to fold them first.
+Where the output's format does not hold a bias, the output gives way, unless that costs more than clipping the bias
+(`guards.biases`). Where a sum has too many fractional bits, fl_params gives way, which costs only its own layer, and
+where that is not enough, the blob that is read. Where a sum has too few for its output, the output gives way: its last
+places would be empty. For the sums of a convolution that the board works BatchNorm and Scale into nothing is moved: it
+finds fl_params by itself, and so badly for small weights that `guards.dynamic_fixed` can only advise to fold them
+first.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import NamedTuple
 from xportdnn import fractions, scales
 from xportdnn.choices import BOARD_WIDTHS, Triple
 from xportdnn.guards import dynamic_fixed
+from xportdnn.guards.biases import Biased
 from xportdnn.guards.convolutions import Convolution, convolutions
 from xportdnn.guards.marks import Guard, Mark
 from xportdnn.layers import Array, Arrays
@@ -71,6 +74,7 @@ class Limits(NamedTuple):
     """
 
     sites: Sequence[Site]
+    biases: Sequence[Biased]
     averages: Sequence[Average]
     floors: Set[Value]
     floats: Set[Value]
@@ -78,7 +82,7 @@ class Limits(NamedTuple):
     given_params: Set[int]
 
 
-NO_LIMITS = Limits((), (), frozenset(), frozenset(), frozenset(), frozenset())
+NO_LIMITS = Limits((), (), (), frozenset(), frozenset(), frozenset(), frozenset())
 
 
 class Moved(NamedTuple):
@@ -107,7 +111,9 @@ def limits_of(
         seen: scale class -> statistics, of those that get a fractional length.
         bits: a blob's width is `layer_out`.
     """
-    sites = tuple(_sites(convolutions(net, layers), weights, classes, seen, bits, settled))
+    found = tuple(convolutions(net, layers))
+    sites = tuple(_sites(found, weights, classes, seen, bits, settled))
+    biases = tuple(_biases(found, weights, classes, seen, bits, settled))
     averages = [layer for layer in layers if scales.averages(layer) and layer.index not in settled.floats]
     pairs = [Average(classes[layer.bottoms[0]], classes[layer.tops[0]]) for layer in averages]
     fed = {root for value, root in classes.items() if root in seen and net.layers[value.writer].is_input}
@@ -120,6 +126,7 @@ def limits_of(
     }
     return Limits(
         sites,
+        biases,
         [pair for pair in pairs if pair.reads in seen and pair.writes in seen],
         pixels | software.intersection(seen),
         fed - pixels - software,
@@ -150,6 +157,21 @@ def _sites(
             yield Site(each.layer, reads, writes, widths, bias)
 
 
+def _biases(
+    found: Iterable[Convolution],
+    weights: Mapping[int, Arrays],
+    classes: Mapping[Value, Value],
+    seen: Collection[Value],
+    bits: Triple,
+    settled: Settled,
+) -> Iterator[Biased]:
+    for each in found:
+        writes, width = classes[each.top], settled.widths.get(each.top, bits.layer_out)
+        is_float = not settled.floats.isdisjoint((each.layer.index, each.writer.index))
+        if not is_float and writes in seen and width in BOARD_WIDTHS:
+            yield Biased(each.layer, writes, width, each.stored(weights)[1])
+
+
 def moved(asked: Limits, net: Net, values: Mapping[Value, int], params: Mapping[int, Mapping[str, int]]) -> Moved:
     """The fractional lengths with which the limits hold, as far as they can.
 
@@ -163,6 +185,8 @@ def moved(asked: Limits, net: Net, values: Mapping[Value, int], params: Mapping[
     # in circles of layers that each need a shorter output than input there is no solution
     for _ in range(2 * len(values) + 2):
         before = dict(found)
+        for biased in asked.biases:
+            _lower(asked, biased.writes, found, biased.fitting(found[biased.writes]))
         for site in asked.sites:
             _move(asked, site, found, own, wanted)
         for pair in asked.averages:
@@ -200,9 +224,17 @@ def _marks(
         if fl != params[index]:
             yield Mark(Guard.PARAMS, (net.layers[index],), params[index], fl)
     for root, fl in found.items():
-        if fl != values[root]:
-            kind = Guard.RAISED if fl > values[root] else Guard.LOWERED
-            yield Mark(kind, (net.layers[root.writer],), values[root], fl)
+        if fl > values[root]:
+            yield Mark(Guard.RAISED, (net.layers[root.writer],), values[root], fl)
+        elif fl < values[root]:
+            held = tuple(each.layer for each in asked.biases if each.writes == root and each.fitting(fl + 1) <= fl)
+            kind = Guard.ROOM if held else Guard.LOWERED
+            yield Mark(kind, held or (net.layers[root.writer],), values[root], fl)
+    for biased in asked.biases:
+        fl = found[biased.writes]
+        # where the length is the user's, or must not be negative, that is no choice of this guard
+        if biased.fitting(fl) == fl and (largest := biased.clipped(fl)):
+            yield Mark(Guard.CLIPPED, (biased.layer,), largest, fractions.limits(biased.bits, fl)[1])
     for root in asked.floats:
         if found[root] < 0:
             yield Mark(Guard.FLOATS, (net.layers[root.writer],), found[root], None)

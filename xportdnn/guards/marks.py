@@ -15,19 +15,21 @@ _NAMED = 12  # layers that a sentence names; the report has all
 class Guard(str, Enum):
     """The kinds, in the order in which they are told.
 
-    WRAP, BIAS, FACTOR and WHOLE change thresholds of Xilinx mode; PARAMS, LOWERED and RAISED change fractional lengths
-    that were found from pictures; all others only tell.
+    WRAP, BIAS, FACTOR, WHOLE and LEVEL change thresholds of Xilinx mode; PARAMS, ROOM, LOWERED and RAISED change
+    fractional lengths that were found from pictures; all others only tell.
     """
 
     WRAP = "wrap"
     BIAS = "bias"
     FACTOR = "factor"
     WHOLE = "whole"
+    LEVEL = "level"
     GIVEN = "given"
     CLIPPED = "clipped"
     STUCK = "stuck"
     FINE = "fine"
     PARAMS = "params"
+    ROOM = "room"
     LOWERED = "lowered"
     RAISED = "raised"
     FLOATS = "floats"
@@ -86,6 +88,12 @@ _SAYINGS = {
         "it every blob that shares it",
         "{names} {was:.6g} -> {fits:.6g}",
     ),
+    Guard.LEVEL: _Saying(
+        Level.INFO,
+        "the board does not bring the channels of a Deconvolution back to one scale; all of a layer's th_params are "
+        "now the largest of them",
+        "{names} ({was:.6g} to {fits:.6g})",
+    ),
     Guard.GIVEN: _Saying(
         Level.WARNING,
         "the board wraps, clips or cuts off numbers with a th_layer_out that was asked for; it stays",
@@ -93,8 +101,8 @@ _SAYINGS = {
     ),
     Guard.CLIPPED: _Saying(
         Level.WARNING,
-        "biases so far beyond th_layer_out that room for them would cost the other channels more; the board clips them "
-        "and what their channels give is wrong",
+        "biases so far beyond what the output's format holds that room for them would cost the other channels more; "
+        "the board clips them and what their channels give is wrong",
         "{names} ({was:.6g} at {fits:.6g})",
     ),
     Guard.STUCK: _Saying(
@@ -112,6 +120,12 @@ _SAYINGS = {
     Guard.PARAMS: _Saying(
         Level.INFO,
         "fl_params moved so that the board can shift sums, keep the bias in 16 bits and store the weights",
+        "{names} {was:g} -> {fits:g}",
+    ),
+    Guard.ROOM: _Saying(
+        Level.INFO,
+        "the board clips a bias at the most that fl_layer_out holds; fractional bits taken from it, and from all blobs "
+        "that share it",
         "{names} {was:g} -> {fits:g}",
     ),
     Guard.LOWERED: _Saying(

@@ -32,6 +32,7 @@ DYNAMIC_FIXED_POINT, MINIFLOAT, POWER_OF_2 = TRIMMING_MODES
 POWER_OF_2_BITS = 4  # sign and the exponents -8 to -1
 _ACTIVATIONS_BITS = 8  # what Ristretto writes beside powers of two
 _FLOAT32 = (23, 8)  # bits of mantissa and exponent
+_FLOAT_FL = 16  # what Ristretto takes for float; its formulas clip with 32 bits what they clip with 8
 _SAFE = 1.0
 
 
@@ -101,19 +102,22 @@ class Lengths:
         if not self.seen.peaks[value]:
             return fractions.overflow(0.0, _SAFE, bits)
         if self.method == "ristretto":
-            return fractions.ristretto(self.seen.peaks[value], bits)
+            return _FLOAT_FL if bits == FLOAT else fractions.ristretto(self.seen.peaks[value], bits)
         return METHODS[self.method].of_values(self.seen.statistics[value], bits)
 
     def _of_params(self, layer: Layer, bits: int) -> int:
         if (layer.index, bits) not in self._known:
-            own = self.params.get(layer.index)
-            empty = own is None or not own.values.any()
-            # with 32 bits there is nothing to gain by looking for better ones
-            method = METHODS["overflow" if bits == FLOAT and self.method == "mse" else self.method]
-            self._known[layer.index, bits] = (
-                fractions.overflow(0.0, _SAFE, bits) if own is None or empty else method.of_params(own, bits)
-            )
+            self._known[layer.index, bits] = self._found_of_params(layer, bits)
         return self._known[layer.index, bits]
+
+    def _found_of_params(self, layer: Layer, bits: int) -> int:
+        own = self.params.get(layer.index)
+        if own is None or not own.values.any():
+            return fractions.overflow(0.0, _SAFE, bits)
+        if bits == FLOAT:
+            # there is nothing to gain by looking for better ones
+            return _FLOAT_FL if self.method == "ristretto" else METHODS["overflow"].of_params(own, bits)
+        return METHODS[self.method].of_params(own, bits)
 
 
 def quantized(opened: Opened) -> list[Layer]:

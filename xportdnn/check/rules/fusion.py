@@ -20,7 +20,8 @@ _DROPPING = frozenset({"Concat", "Pooling", "Deconvolution", "Permute", "Normali
 _KEEPING_SIGN = frozenset({"Concat", "Pooling", "Permute", "Flatten", "Reshape", "Dropout", "Split", "Crop"})
 
 
-def _relu_dropped(subject: Subject) -> Iterator[Broken]:
+def dropped(subject: Subject) -> Iterator[tuple[Layer, Layer]]:
+    """ReLUs without effect on the board, where they would have one, each with the layer that it stands behind."""
     net, found = subject.net, fusion(subject)
     if net is None:
         return
@@ -28,8 +29,13 @@ def _relu_dropped(subject: Subject) -> Iterator[Broken]:
         relu = net.layers[index]
         producer = before(net, relu)
         known = is_any(producer, *_DROPPING) or producer.is_input
-        if known and not _crelu(net, producer) and not _rectified(net, found, relu.bottoms[0]):
-            yield from broken(subject, relu, f"stands behind {producer.name} ({producer.type})")
+        if known and not _crelu(net, producer) and not rectified(net, found, relu.bottoms[0]):
+            yield relu, producer
+
+
+def _relu_dropped(subject: Subject) -> Iterator[Broken]:
+    for relu, producer in dropped(subject):
+        yield from broken(subject, relu, f"stands behind {producer.name} ({producer.type})")
 
 
 def _crelu(net: Net, concat: Layer) -> bool:
@@ -40,14 +46,14 @@ def _crelu(net: Net, concat: Layer) -> bool:
     return any(is_any(power, "Power") and power.bottoms[0] in concat.bottoms for power in powers)
 
 
-def _rectified(net: Net, found: Fusion, value: Value) -> bool:
+def rectified(net: Net, found: Fusion, value: Value) -> bool:
     """Whether a value has no negative numbers on the board, so that a ReLU more changes nothing."""
     writer = net.layers[value.writer]
     owner = found.owners.get(writer.index, writer)
     if owner.index in found.rectified or is_any(writer, "Softmax"):
         return True
     passes = is_any(writer, *_KEEPING_SIGN) or (is_any(writer, "ReLU") and writer.index in found.dropped)
-    return passes and all(_rectified(net, found, bottom) for bottom in writer.bottoms)
+    return passes and all(rectified(net, found, bottom) for bottom in writer.bottoms)
 
 
 def _relu_shared(subject: Subject) -> Iterator[Broken]:
