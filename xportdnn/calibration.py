@@ -177,6 +177,6 @@ def _tell(net: Net, found: Found, journal: Journal) -> None:
         )
     journal.info(
         f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; error "
-        f"of the outputs {found.before:.3g} -> {found.after:.3g}, for every other one of {found.pictures} pictures, which "
-        "had no part in choosing"
+        f"of the outputs {found.before:.3g} -> {found.after:.3g}, for every other one of {found.pictures} pictures, "
+        "which had no part in choosing"
     )
