@@ -23,7 +23,7 @@ from xportdnn.lazy import np
 _OURS = "xportdnn"
 _WORKERS = 2
 _BRIEF = 3  # times the rounds, for work of a few milliseconds
-_LOOKS = 40  # runs of few pictures whose highest peak counts
+_LOOKS = 6  # times the rounds: runs of few pictures whose highest peak counts
 _MANY = 125  # times the pictures: 1000 for 8, to see whether memory grows with them
 _PICTURE = (64, 64, 3)
 
@@ -176,7 +176,10 @@ def memory(large: str, small: str, effort: Effort) -> Iterator[Row]:
         peak = _peak(large, Path(folder), few)
         yield Row(f"peak memory, {few} pictures", large, f"{peak:.0f} MB", "beside mapped files")
         # a run of few pictures is over before the sampling has met its short peaks; the highest of many has
-        peaks = _peak(small, Path(folder), many), max(_peak(small, Path(folder), few) for _ in range(_LOOKS))
+        peaks = (
+            _peak(small, Path(folder), many),
+            max(_peak(small, Path(folder), few) for _ in range(_LOOKS * effort.rounds)),
+        )
         medians = f"{peaks[0]:.1f} / {peaks[1]:.1f} MB"
         yield Row(f"peak memory, {many} / {few} pictures", small, f"{peaks[0] / peaks[1]:.3f}", medians)
 

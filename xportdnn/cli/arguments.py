@@ -70,6 +70,30 @@ def preprocessing(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def picked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which pictures of the calibration folder are used."""
+    for decorator in (
+        click.option(
+            "--calibration_indices",
+            type=numbers(),
+            metavar="N,...",
+            help="Choose the pictures by position in the sorted folder, from 0.",
+        ),
+        click.option(
+            "--calibration_seed", type=int, help="Choose the pictures at random, the same ones for the same number."
+        ),
+        click.option(
+            "--calibration_size",
+            type=int,
+            default=8,
+            show_default=True,
+            help="How many pictures to use: the first of the sorted folder.",
+        ),
+    ):
+        command = decorator(command)
+    return command
+
+
 def speech(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options about what is said, which every command has."""
     for decorator in (

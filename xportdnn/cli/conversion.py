@@ -19,7 +19,7 @@ from xportdnn.choices import (
     ScaleClasses,
     Triple,
 )
-from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
+from xportdnn.cli.arguments import normalized, numbers, picked, preprocessing, speech
 from xportdnn.cli.commands import Commands
 from xportdnn.errors import UsageError
 from xportdnn.version import __version__
@@ -98,20 +98,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     help="How auto finds them: least squared error, no overflow by more than half a step, or as Ristretto does.",
 )
 @click.option("--calibration_directory", metavar="DIR", help="Folder of calibration pictures.")
-@click.option(
-    "--calibration_size",
-    type=int,
-    default=8,
-    show_default=True,
-    help="How many pictures to use: the first of the sorted folder.",
-)
-@click.option("--calibration_seed", type=int, help="Choose the pictures at random, the same ones for the same number.")
-@click.option(
-    "--calibration_indices",
-    type=numbers(),
-    metavar="N,...",
-    help="Choose the pictures by position in the sorted folder, from 0.",
-)
+@picked
 @preprocessing
 @click.option(
     "--threshold_method",

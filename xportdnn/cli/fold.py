@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from xportdnn.choices import PARAMS_METHODS, THRESHOLD_METHODS, Triple
-from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
+from xportdnn.cli.arguments import normalized, numbers, picked, preprocessing, speech
 from xportdnn.errors import UsageError
 
 
@@ -33,21 +33,12 @@ from xportdnn.errors import UsageError
     is_flag=True,
     help="Take back what quantization shifts the mean of channels; kept if it helps on pictures held back.",
 )
-@click.option("--calibration_directory", metavar="DIR", help="Folder of calibration pictures for these two.")
 @click.option(
-    "--calibration_size",
-    type=int,
-    default=8,
-    show_default=True,
-    help="How many pictures to use: the first of the sorted folder. Every second one is held back.",
+    "--calibration_directory",
+    metavar="DIR",
+    help="Folder of calibration pictures for these two; every second one is held back.",
 )
-@click.option("--calibration_seed", type=int, help="Choose the pictures at random, the same ones for the same number.")
-@click.option(
-    "--calibration_indices",
-    type=numbers(),
-    metavar="N,...",
-    help="Choose the pictures by position in the sorted folder, from 0.",
-)
+@picked
 @preprocessing
 @click.option(
     "--bitwidths",

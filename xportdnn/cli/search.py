@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xportdnn.choices import FL_METHODS, TRIMMING_MODES, Mode
-from xportdnn.cli.arguments import normalized, numbers, preprocessing, speech
+from xportdnn.cli.arguments import normalized, picked, preprocessing, speech
 from xportdnn.errors import UsageError
 
 
@@ -63,16 +63,7 @@ from xportdnn.errors import UsageError
     help="With --mixed: the mode of the conversion.",
 )
 @click.option("--calibration_directory", metavar="DIR", help="Pictures to find formats from.  [default: --images]")
-@click.option(
-    "--calibration_size", type=int, default=8, show_default=True, help="How many: the first of the sorted folder."
-)
-@click.option("--calibration_seed", type=int, help="Choose the pictures at random, the same ones for the same number.")
-@click.option(
-    "--calibration_indices",
-    type=numbers(),
-    metavar="N,...",
-    help="Choose the pictures by position in the sorted folder, from 0.",
-)
+@picked
 @click.option(
     "--like", metavar="FILE", help="Preprocessing as in the JSON of a conversion; options given here go before."
 )
