@@ -7,6 +7,7 @@ and their pictures, are looked for in a folder beside it and left out where that
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -75,7 +76,6 @@ _COLLECTION: dict[str, tuple[str, bool, dict[str, Any]]] = {
         False,
         {"channel_swap": (0, 1, 2), "mean_value": "127.5", "transpose": (2, 1, 0), **_UNIT},
     ),
-    "vdsr_x234": ("set5", False, {"raw_scale": 1.0}),
 }
 
 
@@ -121,11 +121,6 @@ class Result(NamedTuple):
     agreement: float | None
     divergence: float | None
     sqnr_db: float | None
-
-    @property
-    def lost(self) -> float | None:
-        """Points of top-1."""
-        return None if self.float_top1 is None or self.top1 is None else self.float_top1 - self.top1
 
 
 def measure(case: Case, choice: Choice) -> Result:
@@ -229,8 +224,27 @@ def _cells(result: Result | None, labelled: bool) -> list[str]:
     return [*share, "-" if result.sqnr_db is None else f"{result.sqnr_db:.1f}"]
 
 
-def summary(results: Sequence[Result]) -> Iterator[str]:
+class Line(NamedTuple):
+    """A line of a network's table, as printed; None where nothing was computed."""
+
+    method: str
+    params: str
+    float_top1: float | None
+    cells: tuple[float | None, ...]
+
+
+def lines(section: str) -> Iterator[Line]:
+    """What a network's section says."""
+    told = re.search(r"float top-1 ([\d.]+) %", section)
+    float_top1 = float(told[1]) if told else None
+    for method, params, rest in re.findall(r"^\| (\w+) \| (max|mse) \| (.*) \|$", section, re.MULTILINE):
+        cells = tuple(None if cell == "-" else float(cell) for cell in rest.split(" | "))
+        yield Line(method, params, float_top1, cells)
+
+
+def summary(sections: Iterable[str]) -> Iterator[str]:
     """Means over networks: the points of top-1 lost and the agreement of classifiers, the SQNR of all."""
+    found = [line for section in sections for line in lines(section)]
     yield "## All networks"
     yield ""
     yield "Means over the networks above: points of top-1 lost and agreement of the classifiers, output SQNR of all."
@@ -238,15 +252,24 @@ def summary(results: Sequence[Result]) -> Iterator[str]:
     heads = [f"{column}, {bits} bits" for bits in WIDTHS for column in ("lost", "agreement", "SQNR")]
     yield f"| thresholds | weights | {' | '.join(heads)} |"
     yield f"|---|---|{'---:|' * len(heads)}"
-    for method in dict.fromkeys(result.choice.method for result in results):
-        for params in PARAMS_METHODS:
-            cells = []
-            for bits in WIDTHS:
-                same = [result for result in results if result.choice == Choice(bits, method, params)]
-                lost = [each.lost for each in same]
-                cells += [_mean(lost, 2), _mean([each.agreement for each in same]), _mean([e.sqnr_db for e in same])]
-            yield f"| {method} | {params} | {' | '.join(cells)} |"
+    for method, params in dict.fromkeys((line.method, line.params) for line in found):
+        same = [line for line in found if (line.method, line.params) == (method, params)]
+        cells = [cell for at in range(len(WIDTHS)) for cell in _means(same, at)]
+        yield f"| {method} | {params} | {' | '.join(cells)} |"
     yield ""
+
+
+def _means(same: Sequence[Line], at: int) -> list[str]:
+    """Lost, agreement and SQNR at the width of that position."""
+    lost, agreement, sqnr_db = [], [], []
+    for line in same:
+        width = len(line.cells) // len(WIDTHS)
+        *share, noise = line.cells[at * width : (at + 1) * width]
+        sqnr_db.append(noise)
+        if line.float_top1 is not None and share[0] is not None:
+            lost.append(line.float_top1 - share[0])
+            agreement.append(share[1])
+    return [_mean(lost, 2), _mean(agreement), _mean(sqnr_db)]
 
 
 def _mean(values: Iterable[float | None], digits: int = 1) -> str:
@@ -256,34 +279,38 @@ def _mean(values: Iterable[float | None], digits: int = 1) -> str:
 
 _HEAD = f"""# What each threshold rule costs
 
-Written by `python -m benchmarks.accuracy`, which takes a quarter of an hour. Calibrated with {CALIBRATED} pictures (or
-as many as there are) that are not among those judged by; arithmetic `fake`; top-1 and agreement in per cent, output
-SQNR in dB. The sample networks are judged by {JUDGED} held-out pictures. Some of the other sets are small: one picture
-of 80 is 1.25 points, so look at agreement and SQNR as well.
+Written by `python -m benchmarks.accuracy`, which takes about half an hour on two cores. Calibrated with {CALIBRATED}
+pictures (or as many as there are) that are not among those judged by; arithmetic `fake`; top-1 and agreement in per
+cent, output SQNR in dB. The sample networks are judged by {JUDGED} held-out pictures. Some of the other sets are small:
+one picture of 80 is 1.25 points, so look at agreement and SQNR as well.
 """
 
 
 @click.command()
-@click.option("--nets", default="", help="Names of networks, all by default.")
+@click.option("--nets", default="", help="Networks to measure, all by default; the tables of others are kept.")
 @click.option("--methods", default=",".join(THRESHOLD_METHODS), show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default=ROOT / "docs" / "accuracy.md")
 @click.option("--workers", default=2, show_default=True)
 def main(nets: str, methods: str, output: Path, workers: int) -> None:
     """Measure, and write the tables."""
+    wanted = nets.split(",") if nets else []
+    known = _sections(output.read_text(encoding="utf-8")) if output.exists() else {}
     with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(workers) as pool:
-        chosen = [case for case in cases(Path(name)) if not nets or case.name in nets.split(",")]
-        text = [_HEAD]
-        everything: list[Result] = []
-        for case in chosen:
+        everything = list(cases(Path(name)))
+        for case in everything:
+            if wanted and case.name not in wanted:
+                continue
             varied = list(choices(methods.split(",")))
-            results = list(pool.map(measure, [case] * len(varied), varied))
-            everything += results
-            rows = list(table(results))
-            text += rows
-            click.echo("\n".join(rows))
-        text += summary(everything)
-        click.echo("\n".join(summary(everything)))
-    output.write_text("\n".join(text), encoding="utf-8")
+            known[case.name] = "\n".join(table(list(pool.map(measure, [case] * len(varied), varied))))
+            click.echo(known[case.name])
+            there = [known[each.name] for each in everything if each.name in known]
+            output.write_text("\n".join([_HEAD, *there, *summary(there)]), encoding="utf-8")
+
+
+def _sections(text: str) -> dict[str, str]:
+    """The networks of a file that was written before, by name."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.split()[1]: part.rstrip("\n") + "\n" for part in parts}
 
 
 if __name__ == "__main__":
