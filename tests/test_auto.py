@@ -12,9 +12,10 @@ import pytest
 from tests import board
 from tests.small_nets import PLAIN, RESIDUAL, conv, data, layer, net_of, write_net, write_pictures
 from xportdnn import api, opening
+from xportdnn.auto import search
 from xportdnn.auto.judging import aims
 from xportdnn.calibration import Evidence
-from xportdnn.choices import ScaleClasses, Triple
+from xportdnn.choices import ScaleClasses
 from xportdnn.conversion import Conversion
 from xportdnn.errors import CalibrationError
 from xportdnn.journal import Journal
@@ -119,6 +120,16 @@ class TestSearch:
         alone, _ = converted(tmp_path, PLAIN, pictures=1, threshold_method=rule)
         assert made.text == alone.text
 
+    def test_a_network_that_takes_too_long_gets_the_best_rule(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(search, "_EFFORT", 1.0)
+        made, journal = converted(tmp_path, AVERAGED, averaged_weights())
+        (told,) = (remark.text for remark in journal.remarks if remark.text.startswith("auto: the thresholds of"))
+        assert told.endswith("nothing was moved, the network is too large for that or there was one picture")
+        alone, _ = converted(tmp_path, AVERAGED, averaged_weights(), threshold_method=told.split("'")[1])
+        assert made.text == alone.text
+
     def test_a_threshold_of_the_users_stays(self, tmp_path: Path) -> None:
         overrides = tmp_path / "overrides.json"
         overrides.write_text('{"last": {"threshold": 7.25}}', encoding="utf-8")
@@ -134,13 +145,11 @@ class TestSearch:
 @pytest.mark.parametrize(
     ("options", "rules"),
     [
-        ({"bitwidths": Triple(8, 8, 8)}, ("xilinx", "max")),
-        ({"bitwidths": Triple(6, 6, 6)}, ("auto", "mse")),
-        ({"bitwidths": Triple(8, 6, 8)}, ("xilinx", "mse")),
+        ({}, ("auto", "mse")),
         ({"scale_classes": ScaleClasses.ORIGINAL}, ("xilinx", "max")),
         ({"threshold_method": "kl", "params_method": "max"}, ("kl", "max")),
     ],
-    ids=["8 bits", "6 bits", "weights of 6 bits", "as the original", "asked for"],
+    ids=["by default", "as the original", "asked for"],
 )
 def test_the_rule_that_is_taken(options: dict[str, Any], rules: tuple[str, str]) -> None:
     made = Options("deploy.prototxt", "net.caffemodel", calibration_directory="pictures", **options)

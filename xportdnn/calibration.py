@@ -179,4 +179,5 @@ def _tell(net: Net, found: Found, journal: Journal) -> None:
         f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; error "
         f"of the outputs {found.before:.3g} -> {found.after:.3g}, for every other one of {found.pictures} pictures, "
         "which had no part in choosing"
+        + ("" if found.searched else "; nothing was moved, the network is too large for that or there was one picture")
     )

@@ -183,17 +183,17 @@ class Options:
 
     @property
     def rule(self) -> str:
-        """The threshold method: the best of docs/accuracy.md for the width, unless the user chose one."""
+        """The threshold method: the best of docs/accuracy.md, or the original's with its classes, or the user's."""
         if self.threshold_method is not None:
             return self.threshold_method
-        return "auto" if self.bitwidths.layer_out < 8 and self.scale_classes is ScaleClasses.BOARD else "xilinx"
+        return "auto" if self.scale_classes is ScaleClasses.BOARD else "xilinx"
 
     @property
     def params_rule(self) -> str:
         """The same for the weights."""
         if self.params_method is not None:
             return self.params_method
-        return "mse" if self.bitwidths.params < 8 and self.scale_classes is ScaleClasses.BOARD else "max"
+        return "mse" if self.scale_classes is ScaleClasses.BOARD else "max"
 
     @property
     def fraction(self) -> Triple:

@@ -30,8 +30,8 @@ from xportdnn.workers import Crew, Tick, crew
 
 _HARMFUL = 0.03  # share of the outputs' error from which a class is worth a search
 _BETTER = 0.99  # what an error must fall to, so that rounding noise decides nothing
-_EFFORT = 32e9  # multiplications for all pictures together, from which on fewer pictures are looked at
-_FEWEST = 4
+_EFFORT = 4e12  # multiplications, some minutes on two cores: beyond, fewer pictures are looked at
+_FEWEST = 4  # pictures: if these are too many for it, only the best rule is looked for
 _GRID = tuple(2.0 ** (-k / 4) for k in range(11))  # of the largest |x|: 1 .. 0.18
 
 
@@ -65,6 +65,7 @@ class Found:
         start: the rule that was best before any class was moved.
         moves: in file order.
         pictures: how many were looked at, the first ones.
+        searched: whether there was a search, and not only the best rule.
         before, after: error of the outputs with the start's thresholds and with these (`judging.error`), of the
             pictures that had no part in choosing.
     """
@@ -73,6 +74,7 @@ class Found:
     start: str
     moves: tuple[Move, ...]
     pictures: int
+    searched: bool
     before: float
     after: float
 
@@ -88,7 +90,10 @@ def search(
     tick: Tick = lambda: None,
     workers: int = 1,
 ) -> Found:
-    """The thresholds of all classes; of a single picture those of the best rule, as nothing could be held back.
+    """The thresholds of all classes.
+
+    From a single picture, of which nothing could be held back, and for a network too large for so many forwards, those
+    of the best rule.
 
     Args:
         weights: float arrays by layer index.
@@ -109,10 +114,12 @@ def search(
     def share(indices: Sequence[int]) -> Share:
         return Share(opened, layers, weights, fake, blocks, places, judged, pictures, indices)
 
-    most = max(_FEWEST, int(_EFFORT // max(1, _multiplications(opened, layers, weights))))
-    count = min(len(pictures), most)
+    tries = (1 + len(rules) + len(_GRID)) / 2 * len(peaks)  # forwards of half the network on average
+    each = max(1.0, tries * _multiplications(opened, layers, weights))
+    count = min(len(pictures), max(_FEWEST, int(_EFFORT // each)))
+    movable = peaks if count > 1 and count * each <= _EFFORT else {}
     with crew(share, count, workers, lambda: None) as shares:
-        return _search(_Judge(shares, count), rules, peaks, places, tick)
+        return _search(_Judge(shares, count), rules, movable, places, tick)
 
 
 def _multiplications(opened: Opened, layers: Sequence[Layer], weights: Mapping[int, Arrays]) -> int:
@@ -169,7 +176,7 @@ def _search(
     moves: list[Move] = []
     for root in sorted(thresholds, key=lambda root: first(places.get(root, ()))):
         tick()
-        if root not in places or root not in peaks or not judge.holds_back:
+        if root not in places or root not in peaks:
             continue
         judge.shares.call(Share.enter, first(places[root]))
         without = judge.take(root, None)
@@ -184,7 +191,7 @@ def _search(
             moves.append(Move(root, old, best, share, errors[1] / now[1]))
             thresholds[root], now = best, errors
         judge.shares.call(Share.take, {root: thresholds[root]})
-    return Found(thresholds, start, tuple(moves), judge.count, before[1], now[1])
+    return Found(thresholds, start, tuple(moves), judge.count, bool(peaks), before[1], now[1])
 
 
 def _all(

@@ -104,13 +104,13 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "--threshold_method",
     type=click.Choice(THRESHOLD_METHODS),
     help="xilinx: the original's rule, layer by layer. auto: by the effect on the outputs. The others: one pass over "
-    "the float network.  [default: xilinx; below 8 bits auto]",
+    "the float network.  [default: auto; with --scale_classes original xilinx]",
 )
 @click.option(
     "--params_method",
     type=click.Choice(PARAMS_METHODS),
     help="th_params: the largest absolute weight of each output channel, or the threshold of least squared error.  "
-    "[default: max; below 8 bits mse]",
+    "[default: mse; with --scale_classes original max]",
 )
 @click.option(
     "--overrides",
