@@ -175,9 +175,15 @@ def _tell(net: Net, found: Found, journal: Journal) -> None:
             f"auto: {net.layers[move.root.writer].name} ('{move.root.blob}'): {move.before:.6g} -> {move.after:.6g}; "
             f"it stood for {100 * move.share:.0f} % of the outputs' error, now {100 * move.left:.0f} % of what it was"
         )
-    journal.info(
-        f"auto: the thresholds of '{found.start}', {len(found.moves)} of {len(found.thresholds)} of them moved; error "
-        f"of the outputs {found.before:.3g} -> {found.after:.3g}, for every other one of {found.pictures} pictures, "
-        "which had no part in choosing"
-        + ("" if found.searched else "; nothing was moved, the network is too large for that or there was one picture")
-    )
+    start = f"auto: the thresholds of '{found.start}' bring the outputs nearest to float"
+    if not found.searched:
+        why = "the network is too large for a search, or there was one picture"
+        journal.info(f"{start}; none was moved: {why}")
+    elif found.moves:
+        journal.info(
+            f"{start}; {len(found.moves)} of {len(found.thresholds)} were moved, and the error left is "
+            f"{100 * found.after / found.before:.0f} %, for every other one of {found.pictures} pictures, which had no "
+            "part in choosing"
+        )
+    else:
+        journal.info(f"{start}; moving one helped no pictures but those that chose")

@@ -41,6 +41,18 @@ class UsageError(XportdnnError):
     exit_code = 2
 
 
+def refuse(problems: Sequence[str]) -> None:
+    """Raise everything that is wrong with some options at once; nothing where nothing is.
+
+    Raises:
+        UsageError: with the problem itself, if it is the only one.
+    """
+    if len(problems) == 1:
+        raise UsageError(problems[0])
+    if problems:
+        raise UsageError("these options cannot be used:", problems)
+
+
 class InputError(XportdnnError):
     """A file, network, image or value that cannot be used."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from xportdnn.choices import (
     BOARD_WIDTHS,
@@ -22,7 +23,7 @@ from xportdnn.choices import (
     Table,
     Triple,
 )
-from xportdnn.errors import UsageError
+from xportdnn.errors import refuse
 from xportdnn.layers import Shape
 
 DEFAULT_DIMS: Shape = (3, 224, 224)
@@ -71,11 +72,7 @@ class Options:
     force: bool = False
 
     def __post_init__(self) -> None:
-        problems = [*self._number_problems(), *(self._dialect_problems() or self._mode_problems())]
-        if len(problems) == 1:
-            raise UsageError(problems[0])
-        if problems:
-            raise UsageError("these options cannot be used:", problems)
+        refuse([*self._number_problems(), *(self._dialect_problems() or self._mode_problems())])
 
     def _number_problems(self) -> Iterator[str]:
         least, greatest = _WIDTHS.get(self.dialect, (2, 32))
@@ -206,6 +203,15 @@ class Options:
         if not self.for_board:
             return False
         return self.guards if self.guards is not None else self.scale_classes is ScaleClasses.BOARD
+
+
+# The options about how a picture becomes the network's input, which several commands have.
+PREPROCESSING = ("dims", "transpose", "channel_swap", "raw_scale", "mean_value", "input_scale")
+
+
+def preprocessing(options: object) -> dict[str, Any]:
+    """Those of any command's options."""
+    return {name: getattr(options, name) for name in PREPROCESSING}
 
 
 def _joined(numbers: Iterable[int]) -> str:

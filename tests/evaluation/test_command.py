@@ -17,7 +17,8 @@ from tests.small_nets import Files, write_net, write_pictures
 from xportdnn import cli
 from xportdnn.cli.evaluate import evaluate
 from xportdnn.errors import InputError
-from xportdnn.evaluation.options import REMEMBERED, EvaluationOptions, remembered
+from xportdnn.evaluation.options import EvaluationOptions, remembered
+from xportdnn.options import PREPROCESSING
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def test_a_mean_file_is_found_beside_the_json(tmp_path: Path, monkeypatch: pytes
     folder = tmp_path / "there"
     folder.mkdir()
     np.save(folder / "mean.npy", np.zeros(3, np.float32))
-    options: dict[str, Any] = dict.fromkeys(REMEMBERED) | {"mean_value": "mean.npy", "dims": [3, 6, 5]}
+    options: dict[str, Any] = dict.fromkeys(PREPROCESSING) | {"mean_value": "mean.npy", "dims": [3, 6, 5]}
     (folder / "x.json").write_text(json.dumps({"options": options}), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     found = remembered("there/x.json")

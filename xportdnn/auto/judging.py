@@ -67,7 +67,8 @@ def error(net: Net, value: Value, quantized: Array, signal: Array) -> float:
         axis = softmax.params.axis
         first, second = _log_probabilities(first, axis), _log_probabilities(second, axis)
         places = first.size // int(first.shape[axis])
-        return float((np.exp(first) * (first - second)).sum()) / places
+        # below 0 by rounding alone, where the two are the same
+        return max(0.0, float((np.exp(first) * (first - second)).sum()) / places)
     energy = float(np.square(first).sum())
     return float(np.square(second - first).sum()) / energy if energy else 0.0
 

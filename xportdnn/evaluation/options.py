@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from xportdnn.choices import Arithmetic, Side
-from xportdnn.errors import InputError, UsageError
+from xportdnn.errors import InputError, refuse
 from xportdnn.layers import Shape
+from xportdnn.options import PREPROCESSING
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,7 @@ class EvaluationOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if len(problems) == 1:
-            raise UsageError(problems[0])
-        if problems:
-            raise UsageError("these options cannot be used:", problems)
+        refuse(list(self._problems()))
 
     def _problems(self) -> Iterator[str]:
         if self.images_size is not None and self.images_size < 1:
@@ -56,9 +53,6 @@ class EvaluationOptions:
             yield f"--dims must be three positive numbers C,H,W, it is {','.join(map(str, self.dims))}"
         if self.workers is not None and self.workers < 1:
             yield f"--workers must be at least 1, it is {self.workers}"
-
-
-REMEMBERED = ("dims", "transpose", "channel_swap", "raw_scale", "mean_value", "input_scale")
 
 
 def remembered(path: str) -> dict[str, Any]:
@@ -76,10 +70,10 @@ def remembered(path: str) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path}: this is no JSON: {error}") from None
     options = content.get("options") if isinstance(content, dict) else None
-    if not isinstance(options, dict) or not options.keys() >= set(REMEMBERED):
+    if not isinstance(options, dict) or not options.keys() >= set(PREPROCESSING):
         raise InputError(f"{path}: holds no preprocessing options; give the file that the conversion wrote with --json")
     found: dict[str, Any] = {
-        name: tuple(value) if isinstance(value := options[name], list) else value for name in REMEMBERED
+        name: tuple(value) if isinstance(value := options[name], list) else value for name in PREPROCESSING
     }
     mean = found["mean_value"]
     if mean is not None and not Path(mean).exists() and (beside := Path(path).parent / mean).is_file():

@@ -27,7 +27,7 @@ from xportdnn.journal import Journal
 from xportdnn.layers import Arrays
 from xportdnn.network import Net, Value, runnable
 from xportdnn.opening import Opened, complete, open_net, open_weights
-from xportdnn.options import Options
+from xportdnn.options import Options, preprocessing
 from xportdnn.precision import Precision, Ristretto
 from xportdnn.simulation import Simulation, prepare
 from xportdnn.simulation.grid import check_codes
@@ -140,12 +140,7 @@ def as_conversion(options: EvaluationOptions) -> Options:
         options.deploy_model,
         options.weights or "",
         calibration_directory=options.images,
-        dims=options.dims,
-        transpose=options.transpose,
-        channel_swap=options.channel_swap,
-        raw_scale=options.raw_scale,
-        mean_value=options.mean_value,
-        input_scale=options.input_scale,
+        **preprocessing(options),
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xportdnn.choices import FL_METHODS, TRIMMING_MODES, Mode
-from xportdnn.errors import UsageError
+from xportdnn.errors import refuse
 from xportdnn.layers import Shape
+from xportdnn.options import preprocessing
 from xportdnn.searching.metric import Metric
 
 
@@ -51,11 +52,7 @@ class SearchOptions:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if len(problems) == 1:
-            raise UsageError(problems[0])
-        if problems:
-            raise UsageError("these options cannot be used:", problems)
+        refuse(list(self._problems()))
 
     def _problems(self) -> Iterator[str]:
         if self.error_margin is not None and not (math.isfinite(self.error_margin) and self.error_margin >= 0):
@@ -80,8 +77,7 @@ class SearchOptions:
     @property
     def preprocessing(self) -> dict[str, Any]:
         """What `evaluate` and the conversion are given of it, too."""
-        names = ("dims", "transpose", "channel_swap", "raw_scale", "mean_value", "input_scale")
-        return {name: getattr(self, name) for name in names}
+        return preprocessing(self)
 
     @property
     def calibration(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from xportdnn.lazy import np
 from xportdnn.network import Net, Value, runnable
 from xportdnn.npy import prepare_folder, read_inputs, write_tops
 from xportdnn.opening import complete, open_net, open_weights
-from xportdnn.options import Options
+from xportdnn.options import Options, preprocessing
 from xportdnn.pictures import calibration_set
 from xportdnn.simulation.grid import check_codes
 from xportdnn.simulation.run import Simulation, prepare
@@ -153,12 +153,7 @@ def _pictures(options: SimulationOptions, net: Net, journal: Journal) -> dict[Va
         options.weights or "",
         calibration_directory=options.images,
         calibration_size=options.images_size,
-        dims=options.dims,
-        transpose=options.transpose,
-        channel_swap=options.channel_swap,
-        raw_scale=options.raw_scale,
-        mean_value=options.mean_value,
-        input_scale=options.input_scale,
+        **preprocessing(options),
     )
     pictures, _ = calibration_set(conversion, net, journal)
     journal.info(f"{options.images}: {len(pictures)} pictures, {', '.join(_names(pictures.choice.pictures))}")
