@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from xportdnn import execute
 from xportdnn.auto.judging import error
 from xportdnn.auto.places import Place, with_threshold
-from xportdnn.engine import rule
-from xportdnn.layers import Array, Arrays, Shapes
+from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Value
 from xportdnn.opening import Opened
@@ -17,25 +16,6 @@ from xportdnn.precision import Precision
 from xportdnn.simulation.fake import Fake
 from xportdnn.simulation.held import Held
 from xportdnn.workers import Tick
-
-
-class Kernels(Fake):
-    """The same arithmetic by the engine's kernels, each made when its layer is first computed.
-
-    Attributes:
-        made: (layer index, shapes of the bottoms) -> the kernel.
-    """
-
-    def __init__(self, fake: Fake) -> None:
-        """Take over the quantized weights, with formats of activations that can be changed apart."""
-        self.net, self.clipped, self.prepared = fake.net, fake.clipped, dict(fake.prepared)
-        self.made: dict[tuple[int, Shapes], Callable[[Arrays], Arrays]] = {}
-
-    def forward(self, layer: Layer, bottoms: Arrays, blobs: Arrays) -> Arrays:
-        key = layer.index, tuple(bottom.shape for bottom in bottoms)
-        if key not in self.made:
-            self.made[key] = rule(self.net, layer, key[1], blobs)
-        return self.made[key](bottoms)
 
 
 class Share:
@@ -54,7 +34,7 @@ class Share:
         indices: Sequence[int],
     ) -> None:
         self.net, self.weights, self.layers = opened.net, weights, layers
-        self.fake, self.places, self.judged = Kernels(fake), places, judged
+        self.fake, self.places, self.judged = fake.twin(), places, judged
         self.blocks = dict(blocks)
         self.pictures, self.indices = pictures, indices
         self.position = indices[0]

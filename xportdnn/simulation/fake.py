@@ -142,7 +142,7 @@ class Fake:
         own, turn = self.prepared[layer.index], self.turn(layer, [held.format for held in bottoms])
         floats = [held if isinstance(held, Floats) else Floats(held.real, held.format) for held in bottoms]
         read = [_quantized(held, wanted, False) for held, wanted in zip(floats, turn.reads, strict=True)]
-        arrays = self.forward(layer, tuple(held.real for held, _ in read), own.blobs)
+        arrays = execute.forward(self.net, layer, tuple(held.real for held, _ in read), own.blobs)
         rectified = rectifies(self.net, layer)
         written = [
             _quantized(Floats(array), wanted, rectified) for array, wanted in zip(arrays, turn.writes, strict=True)
@@ -150,10 +150,6 @@ class Fake:
         tops = tuple(replace(held, format=known) for (held, _), known in zip(written, turn.tops, strict=True))
         lost = sum(cut for _, cut in (*read, *written))
         return Outcome(tops, tuple(held for held, _ in read), lost, in_place=own.in_place)
-
-    def forward(self, layer: Layer, bottoms: Arrays, blobs: Arrays) -> Arrays:
-        """The layer's tops in float, by its reference rule."""
-        return execute.forward(self.net, layer, bottoms, blobs)
 
     def hardware(self, layer: Layer) -> Hardware:
         """Nothing: these are no numbers of hardware."""
