@@ -62,6 +62,12 @@ class Blob:
     data: mmap.mmap | bytes | memoryview = field(repr=False)
     stored_in: str = "data"
 
+    @classmethod
+    def of(cls, array: Array, where: str) -> Blob:
+        """A blob that lies in no file but in the memory of an array; nothing is copied where that is contiguous."""
+        flat = np.ascontiguousarray(array, "<f4").reshape(-1)
+        return cls(array.shape, False, where, (Segment("<f4", 0, flat.nbytes),), flat.view(np.uint8).data.toreadonly())
+
     @property
     def count(self) -> int:
         """Number of values stored."""

@@ -9,6 +9,8 @@ in them. And it names the rule that makes the real number of a code, in float32 
     threshold      float32(code) * scale; the scale has the blob's axes, 1 where one number serves all
     fixed          code * 2^-fl
     power_of_two   sign(code) * 2^(|code| - 1 + exp_min); no code is 0
+    minifloat      code 0 is 0; |code| - 1 has the exponent e in front of mant_bits of mantissa m:
+                   sign(code) * (1 + m * 2^-mant_bits) * 2^(e - 2^(exp_bits - 1) + 1)
 
 Codes packed by `arithmetic.packed` are flat uint8. The zip entries are compressed and carry no time of their own, so
 that the same arrays give the same file.
@@ -26,9 +28,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xportdnn.arithmetic import qformat
+from xportdnn.arithmetic import minifloat, qformat
 from xportdnn.arithmetic.packed import packed_size, unpack6
-from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, Segment, is_zip
+from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, is_zip
 from xportdnn.errors import WeightsError
 from xportdnn.lazy import np
 
@@ -77,12 +79,6 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def made(array: Array, where: str) -> Blob:
-    """A blob that lies in no file."""
-    data = np.ascontiguousarray(array, "<f4").tobytes()
-    return Blob(array.shape, False, where, (Segment("<f4", 0, len(data)),), data)
-
-
 def decoded(codes: Integers, form: Mapping[str, Any] | None, scale: Array | None) -> Array:
     """The real numbers of codes, float32; without a format these are the numbers."""
     if form is None:
@@ -91,6 +87,8 @@ def decoded(codes: Integers, form: Mapping[str, Any] | None, scale: Array | None
         return np.asarray(codes.astype(np.float32) * scale)
     if form["kind"] == "fixed":
         return qformat.dequantize(codes, form["fl"])
+    if form["kind"] == "minifloat":
+        return minifloat.of_codes(codes, form["mant_bits"], form["exp_bits"])
     exponents = np.abs(codes).astype(np.int32) - 1 + form["exp_min"]
     return np.asarray(np.ldexp(np.sign(codes).astype(np.float32), exponents))
 
@@ -163,7 +161,7 @@ def _layers(archive: zipfile.ZipFile, manifest: Mapping[str, Any], path: str) ->
         blobs = []
         for index, blob in enumerate(entry["blobs"]):
             where = f'{path}: layer "{entry["name"]}", blob {index}'
-            blobs.append(made(_values(stored, blob, where), where))
+            blobs.append(Blob.of(_values(stored, blob, where), where))
         yield LayerBlobs(entry["name"], entry["type"], tuple(blobs))
 
 

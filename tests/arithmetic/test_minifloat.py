@@ -87,3 +87,21 @@ def test_ristretto_rounds_beyond_its_largest_number() -> None:
     x = f32([500, 10000])
     assert minifloat.trim(x, 2, 4, as_ristretto=True).tolist() == [512, 448]
     assert minifloat.trim(x, 2, 4).tolist() == [448, 448]
+
+
+@pytest.mark.parametrize(("mant_bits", "exp_bits"), [(1, 1), (3, 4), (4, 2)])
+def test_codes_are_ranks(mant_bits: int, exp_bits: int) -> None:
+    """In the list of all numbers, 0 in front."""
+    numbers = f32([0.0, *map(float, magnitudes(mant_bits, exp_bits))])
+    ranks = np.arange(len(numbers))
+    np.testing.assert_array_equal(minifloat.codes(numbers, mant_bits, exp_bits), ranks)
+    np.testing.assert_array_equal(minifloat.codes(-numbers, mant_bits, exp_bits), -ranks)
+    np.testing.assert_array_equal(minifloat.of_codes(ranks, mant_bits, exp_bits), numbers)
+    np.testing.assert_array_equal(minifloat.of_codes(-ranks, mant_bits, exp_bits), -numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+def test_codes_of_float32_itself_give_it_back(values: list[float]) -> None:
+    trimmed = minifloat.trim(f32(values), 23, 8)
+    np.testing.assert_array_equal(minifloat.of_codes(minifloat.codes(trimmed, 23, 8), 23, 8), trimmed)

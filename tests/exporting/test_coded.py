@@ -37,6 +37,8 @@ NETS = {
     "dynamic fixed point": ristretto("ConvolutionRistretto", CONV, bw_params=8, fl_params=5, bw_layer_in=8),
     "16 bits": ristretto("ConvolutionRistretto", CONV, bw_params=16, fl_params=12),
     "stochastic": ristretto("ConvolutionRistretto", CONV, bw_params=6, fl_params=3, rounding_scheme="STOCHASTIC"),
+    "minifloat": ristretto("ConvolutionRistretto", CONV, precision="MINIFLOAT", mant_bits=3, exp_bits=4),
+    "minifloat of 16 bits": ristretto("ConvolutionRistretto", CONV, precision="MINIFLOAT", mant_bits=10, exp_bits=5),
     "powers of two": ristretto("FcRistretto", "inner_product_param { num_output: 7 }", **POWERS),
 }
 ALL = pytest.mark.parametrize("name", NETS)
@@ -81,10 +83,18 @@ def test_powers_of_two_have_no_zero(tmp_path: Path) -> None:
     assert sorted(set(each.blobs[0].codes.ravel().tolist())) == [-7, 1, 5, 7]
 
 
-def test_minifloats_are_refused_by_name(tmp_path: Path) -> None:
-    text = ristretto("ConvolutionRistretto", CONV, precision="MINIFLOAT", mant_bits=3, exp_bits=4)
-    with pytest.raises(NetworkError, match=r'layer "r" .*MINIFLOAT has no codes'):
-        write(tmp_path, text).exported()
+def test_the_largest_minifloat_takes_one_bit_more(tmp_path: Path) -> None:
+    """Its code is 2^(bits - 1): the format has as many numbers as its bits can tell apart, and 0 besides."""
+    shape = (4, 2, 3, 3)
+    found = {}
+    for peak in (480.0, -480.0, 448.0):
+        weights = {"r": (np.full(shape, peak, np.float32), np.zeros(4, np.float32))}
+        (each,) = write(tmp_path, NETS["minifloat"], weights).exported().values()
+        codes = each.blobs[0]
+        assert codes.form is not None
+        assert codes.codes is not None
+        found[peak] = (codes.form["bits"], codes.codes.dtype.name, int(codes.codes[0, 0, 0, 0]))
+    assert found == {480.0: (9, "int16", 128), -480.0: (8, "int8", -128), 448.0: (8, "int8", 127)}
 
 
 def test_codes_that_float32_cannot_tell_apart_are_refused(tmp_path: Path) -> None:

@@ -106,12 +106,12 @@ def test_places_are_looked_at_first(run: Run, files: Files, tmp_path: Path) -> N
 
 
 def test_layers_without_codes_are_named_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
-    formats = "quantization_param { precision: MINIFLOAT mant_bits: 3 exp_bits: 4 }"
-    conv = f"convolution_param {{ num_output: 2 kernel_size: 3 }}\n{formats}"
-    files = write_net(tmp_path, data(1, 2, 5, 6) + layer("c", "ConvolutionRistretto", "data", "c", conv))
+    conv = f"convolution_param {{ num_output: 2 kernel_size: 3 }}\n{xilinx(8, 3, 9, (1.0, 2.0, 0.5))}"
+    files = write_net(tmp_path, data(1, 2, 5, 6) + layer("c", "Convolution", "data", "c", conv))
     code, err = run("export", *files.arguments, "--npz", tmp_path / "a.npz")
     assert code == 1
-    assert 'layer "c" (ConvolutionRistretto, line ' in err
+    assert 'layer "c" (Convolution, line ' in err
+    assert "3 th_params for 2 output channels" in err
     assert not (tmp_path / "a.npz").exists()
 
 
@@ -147,6 +147,14 @@ def test_evaluate_takes_the_npz(tmp_path: Path) -> None:
     saturated = [[layer["saturated"] for layer in each["layers"]] for each in measured]
     assert saturated[0] == saturated[1]
     assert [any("holds quantized weights" in said["text"] for said in each["remarks"]) for each in measured] == [0, 1]
+
+
+def test_no_board_changes_what_is_in_ristrettos_formats(run: Run, tmp_path: Path) -> None:
+    formats = "inner_product_param { num_output: 2 }\nquantization_param { bw_params: 8 fl_params: 5 }"
+    files = write_net(tmp_path, data(1, 2, 5, 6) + layer("c", "FcRistretto", "data", "c", formats))
+    code, err = run("export", *files.arguments, "--npz", tmp_path / "a.npz")
+    assert code == 0
+    assert "warning" not in err
 
 
 def test_the_board_refuses_in_simulate(run: Run, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from tests.folding.nets import floats, fold_text
 from tests.folding.test_patterns import DATA, bn, fc
 from tests.small_nets import conv, data, layer
+from xportdnn.caffemodel import Blob
 from xportdnn.errors import FoldingError
 from xportdnn.folding.folded import Folded
-from xportdnn.folding.model import made
 from xportdnn.folding.proof import Evidence, Proof, ends, prove, random_inputs
 from xportdnn.journal import Journal
 from xportdnn.opening import complete
@@ -28,7 +28,7 @@ def spoiled(folded: Folded, name: str, factor: float) -> Folded:
     array = weight.values().copy()
     array.flat[0] *= factor
     entries = tuple(
-        each._replace(blobs=(made(array, "spoiled"), *others)) if each.name == name else each
+        each._replace(blobs=(Blob.of(array, "spoiled"), *others)) if each.name == name else each
         for each in folded.model.layers
     )
     model = replace(folded.model, layers=entries)

@@ -14,6 +14,7 @@ from xportdnn.arithmetic.rounding import Rounding, half_away
 from xportdnn.lazy import np
 
 if TYPE_CHECKING:
+    from xportdnn.arithmetic import Int64s, Integers
     from xportdnn.layers import Array
 
 _FLOAT32_BIAS = 127
@@ -62,6 +63,26 @@ def trim(
         behind = int(np.argmax(vanishes)) + 1
         result.reshape(-1)[behind:] = values.reshape(-1)[behind:]
     return result
+
+
+def codes(values: Array, mant_bits: int, exp_bits: int) -> Int64s:
+    """Numbers of the format by their rank: 0 is 0, the smallest positive number 1, its negative -1.
+
+    Behind the 1 that sets 0 apart these are the bits of exponent and mantissa. Two's complement of the format's width
+    holds all of them but the largest positive one, 2**(mant_bits + exp_bits).
+    """
+    mantissa, exponent = np.frexp(np.abs(values).astype(np.float64))
+    places = np.ldexp(2 * mantissa - 1, mant_bits).astype(np.int64)
+    rank = ((exponent.astype(np.int64) - 1 + _bias(exp_bits)) << mant_bits) + places + 1
+    return np.asarray(np.sign(values).astype(np.int64) * rank)
+
+
+def of_codes(ranks: Integers, mant_bits: int, exp_bits: int) -> Array:
+    """The numbers of `codes`, float32."""
+    behind = np.abs(ranks.astype(np.int64)) - 1
+    mantissa = (behind & ((1 << mant_bits) - 1)) + (1 << mant_bits)
+    magnitude = np.ldexp(mantissa.astype(np.float32), (behind >> mant_bits) - _bias(exp_bits) - mant_bits)
+    return np.asarray(np.where(ranks == 0, np.float32(0), np.copysign(magnitude, ranks)), np.float32)
 
 
 def _bias(exp_bits: int) -> int:

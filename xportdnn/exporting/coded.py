@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from xportdnn.arithmetic import Integers, threshold
+from xportdnn.arithmetic import Integers, minifloat, threshold
 from xportdnn.choices import Mode
 from xportdnn.codefile import decoded
 from xportdnn.errors import LayerError
@@ -62,7 +62,7 @@ def coded(layer: Layer, blobs: Arrays, block: Block | None) -> tuple[Coded, ...]
         block: None: all stay float32.
 
     Raises:
-        LayerError: the blobs do not fit the block, or a format has no codes.
+        LayerError: the blobs do not fit the block, or codes do not give their values back.
     """
     assert layer.kind is not None
     names = _names(layer, len(blobs))
@@ -119,16 +119,21 @@ def _ristretto(layer: Layer, index: int, values: Array, block: Ristretto) -> _Co
     if layer.kind.name not in MULTIPLYING:
         return None
     if block.precision == "MINIFLOAT":
-        raise LayerError(
-            "MINIFLOAT has no codes: the format has no number for 0, which small weights become; export them with "
-            "--caffemodel"
-        )
+        return _minifloat(values, block.mant_bits, block.exp_bits)
     if index > 0:
         return None
     _, exponents = np.frexp(values)
     codes = np.sign(values).astype(np.int64) * (exponents.astype(np.int64) - block.exp_min)
     bits = 1 + (block.exp_max - block.exp_min + 1).bit_length()
     return {"kind": "power_of_two", "bits": bits, "exp_min": block.exp_min, "exp_max": block.exp_max}, codes, None
+
+
+def _minifloat(values: Array, mant_bits: int, exp_bits: int) -> _Codes:
+    codes = minifloat.codes(values, mant_bits, exp_bits)
+    bits = 1 + exp_bits + mant_bits
+    # the format's 0 leaves its largest number no code of this width
+    bits += int(codes.max(initial=0)) >> bits - 1
+    return {"kind": "minifloat", "bits": bits, "mant_bits": mant_bits, "exp_bits": exp_bits}, codes, None
 
 
 def _fixed(layer: Layer, index: int, block: Block) -> Fixed | None:

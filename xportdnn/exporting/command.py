@@ -19,6 +19,7 @@ from xportdnn.layers import Array
 from xportdnn.network import Layer, Value, runnable
 from xportdnn.npy import read_inputs
 from xportdnn.opening import Opened, complete, open_net, open_weights
+from xportdnn.precision import Precision
 from xportdnn.simulation.formats import Block
 from xportdnn.simulation.grid import beyond_codes
 from xportdnn.simulation.sparsity import Zeros
@@ -46,7 +47,7 @@ def export_files(options: ExportOptions, journal: Journal) -> None:
             "conversion wrote"
         )
     found = exported(opened, blocks)
-    _summarise(opened, found, journal)
+    _summarise(opened, found, blocks, journal)
     places: dict[str, Files] = {}
     if options.npz is not None:
         whole = contents(found, options.deploy_model, options.weights, options.pack6)
@@ -86,7 +87,7 @@ def _written(place: str, files: Files, caffemodel: int) -> str:
     return f"{place}: {size:,} bytes, {100 * size / caffemodel:.1f} % of the caffemodel"
 
 
-def _summarise(opened: Opened, found: Sequence[Exported], journal: Journal) -> None:
+def _summarise(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, Block], journal: Journal) -> None:
     coded, total = quantized_share(found)
     name = opened.net.source.name
     journal.info(f"{name}: {coded:,} of {total:,} numbers have codes ({100 * coded / max(1, total):.1f} %)")
@@ -95,7 +96,7 @@ def _summarise(opened: Opened, found: Sequence[Exported], journal: Journal) -> N
             journal.detail(f"{each.layer.name}: zeros {each.zeros} of {each.zeros.total:,} weights")
     whole = Zeros(*(sum(counts) for counts in zip(*(each.zeros for each in found), strict=True)))
     journal.info(f"{name}: zeros {whole} of {whole.total:,} weights")
-    changed = [layer.name for layer, _ in _changed_by_the_board(opened, found)]
+    changed = [layer.name for layer, _ in _changed_by_the_board(opened, found, blocks)]
     if changed:
         journal.warn(
             "the board makes its own integers of these layers' float weights, and other ones of exported weights; fold "
@@ -106,8 +107,11 @@ def _summarise(opened: Opened, found: Sequence[Exported], journal: Journal) -> N
         journal.warn(f"powers of two have no zero; the zeros of these layers become weights: {', '.join(filled)}")
 
 
-def _changed_by_the_board(opened: Opened, found: Sequence[Exported]) -> Iterator[tuple[Layer, str]]:
+def _changed_by_the_board(
+    opened: Opened, found: Sequence[Exported], blocks: Mapping[int, Block]
+) -> Iterator[tuple[Layer, str]]:
+    """None of Ristretto's layers, which no board reads."""
     coded = {each.layer.index for each in found if any(blob.codes is not None for blob in each.blobs)}
     for layer, reason in beyond_codes(opened.net, runnable(opened.net, opened.inputs)):
-        if layer.index in coded:
+        if layer.index in coded and isinstance(blocks[layer.index], Precision):
             yield layer, reason

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from xportdnn import execute
 from xportdnn.arithmetic.board.weights import Stored
-from xportdnn.caffemodel import Caffemodel, LayerBlobs
-from xportdnn.codefile import made
+from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs
 from xportdnn.errors import LayerError
 from xportdnn.exporting.coded import Coded, coded
 from xportdnn.layers import Arrays
@@ -69,7 +68,7 @@ def exported(opened: Opened, blocks: Mapping[int, Block]) -> tuple[Exported, ...
 def as_layers(found: Sequence[Exported]) -> tuple[LayerBlobs, ...]:
     """As a caffemodel has them."""
     return tuple(
-        LayerBlobs(each.layer.name, each.layer.type, tuple(made(values, each.layer.name) for values in each.values))
+        LayerBlobs(each.layer.name, each.layer.type, tuple(Blob.of(values, each.layer.name) for values in each.values))
         for each in found
     )
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from xportdnn.build import build
 from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs
 from xportdnn.edits import lines_of
-from xportdnn.folding.model import made
 from xportdnn.lazy import np
 from xportdnn.literals import quoted
 from xportdnn.network import Layer, Net
@@ -87,7 +86,7 @@ def _entries(model: Caffemodel, names: Mapping[str, str]) -> Iterator[LayerBlobs
             yield entry
             continue
         mean, variance, correction, scale, bias = (_flat(blob) for blob in entry.blobs)
-        one = made(np.ones(1, np.float32), correction.where)
+        one = Blob.of(np.ones(1, np.float32), correction.where)
         yield LayerBlobs(entry.name, entry.type, (mean, variance, one))
         yield LayerBlobs(names[entry.name], "Scale", (scale, bias))
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, Segment
-from xportdnn.layers import Array, Arrays
-from xportdnn.lazy import np
+from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs
+from xportdnn.layers import Arrays
 from xportdnn.network import Layer
 from xportdnn.opening import Opened
-
-
-def made(array: Array, where: str) -> Blob:
-    """A blob that lies in no file but in the memory of an array; nothing is copied where that is contiguous."""
-    flat = np.ascontiguousarray(array, "<f4").reshape(-1)
-    return Blob(array.shape, False, where, (Segment("<f4", 0, flat.nbytes),), flat.view(np.uint8).data.toreadonly())
 
 
 def folded_model(
@@ -49,7 +42,8 @@ def _entries(
 
 def _new(model: Caffemodel, layer: Layer, arrays: Arrays) -> tuple[Blob, ...]:
     return tuple(
-        made(array, f'{model.path}: layer "{layer.name}", blob {index}, folded') for index, array in enumerate(arrays)
+        Blob.of(array, f'{model.path}: layer "{layer.name}", blob {index}, folded')
+        for index, array in enumerate(arrays)
     )
 
 
