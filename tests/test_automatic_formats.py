@@ -259,6 +259,15 @@ class TestBoard:
         assert blocks(made)["conv1"]["fl_layer_out"] == 0
         assert "raised" in kinds(made)
 
+    def test_who_reads_only_a_size_needs_no_room_for_numbers(self, tmp_path: Path) -> None:
+        """PriorBox has the picture for a bottom: clipping it at 127 would take half of its range."""
+        priors = "prior_box_param { min_size: 2 variance: 0.1 }"
+        text = one_by_one(layer("priors", "PriorBox", "conv1 data", "priors", priors))
+        made, _ = converted(tmp_path, text, weights_of(20, 0), mean_value="0,0,0")
+        found = blocks(made)["conv1"]
+        assert (found["fl_layer_in"], found["fl_layer_out"]) == (-1, -6)
+        assert "raised" not in kinds(made)
+
     def test_a_sum_too_coarse_for_its_output(self, tmp_path: Path) -> None:
         """Large weights that cancel each other leave sums with fewer bits than the output would have."""
         kernel = np.zeros((4, 3, 1, 1))

@@ -90,6 +90,11 @@ def copied(layer: Layer) -> bool:
     return kind is not None and kind.ties != "none" and kind.name not in _FOLDED and kind.name not in _COMPUTING
 
 
+def reads_numbers(layer: Layer, index: int) -> bool:
+    """Whether a bottom holds numbers that count, and not only a size or an order."""
+    return layer.kind is None or not (layer.kind.sizes_only or (index > 0 and layer.kind.ties == "first"))
+
+
 def repeats(layer: Layer) -> bool:
     """Whether the layer only moves or rectifies numbers, so that its block says again what its producer's says."""
     return copied(layer) or (layer.kind is not None and layer.kind.name in _FOLDED)

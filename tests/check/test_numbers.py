@@ -127,7 +127,10 @@ CASES: dict[str, Case] = {
     ),
     "fl-output-negative": Case(
         one(fixed(2, -1, 5)) + pool("a", "p", "") + layer("prob", "Softmax", "p", "prob"),
-        one(fixed(2, -1, 5)) + conv("a", "b", fixed(-1, 2, 5)) + layer("prob", "Softmax", "b", "prob"),
+        one(fixed(2, -1, 5))
+        + conv("a", "b", fixed(-1, 2, 5))
+        + layer("prob", "Softmax", "b", "prob")
+        + layer("priors", "PriorBox", "a data", "priors", "prior_box_param { min_size: 2 variance: 0.1 }"),
         says="fl_layer_out is -1, read by prob, which runs in software",
     ),
     "deconvolution-scales": Case(

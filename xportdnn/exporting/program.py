@@ -25,7 +25,6 @@ from xportdnn.exporting.calls import (
 )
 from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Value
-from xportdnn.simulation.fake import reads_numbers
 from xportdnn.simulation.formats import Whole
 from xportdnn.simulation.held import Held, Outcome, Quantized
 from xportdnn.simulation.integer.level import Integer
@@ -173,7 +172,7 @@ class _Follower:
     def _computed(
         self, layer: Layer, read: Sequence[Buffer], shapes: Sequence[Shape], tops: Sequence[Held], symbol: str
     ) -> Iterator[Buffer]:
-        numbers = [index for index in range(len(read)) if reads_numbers(layer, index)]
+        numbers = [index for index in range(len(read)) if scales.reads_numbers(layer, index)]
         source = self._source(layer, [read[index] for index in numbers], tops[0])
         bottoms = tuple(self._brought(read[index], source, symbol) for index in numbers)
         inside = [shapes[index] for index in numbers]

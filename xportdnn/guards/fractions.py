@@ -122,7 +122,8 @@ def limits_of(
         classes[value]
         for layer in layers
         if layer.kind is not None and layer.kind.name in SOFTWARE
-        for value in layer.bottoms
+        for index, value in enumerate(layer.bottoms)
+        if scales.reads_numbers(layer, index)
     }
     return Limits(
         sites,

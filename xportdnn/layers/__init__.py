@@ -77,6 +77,7 @@ class LayerKind(Generic[P]):
         in_place: Caffe accepts a top with the bottom's name.
         ties: which blobs the board moves as the same integers through this layer, so that they share one
             threshold: "all" (bottoms and tops), "first" (the first bottom and the tops) or "none".
+        sizes_only: the tops depend on the bottoms' shapes, not on their numbers.
         refuse: raises `LayerError` for what Caffe refuses in the layer's text outside its own parameter block.
         doubt: what Caffe refuses in the text although it cannot change the forward; empty if there is nothing.
         channels: weights to a (num_output, k) matrix; each row gives one `th_params`. None: no weight thresholds.
@@ -92,6 +93,7 @@ class LayerKind(Generic[P]):
     blobs: Callable[[P, Shapes], Shapes] = no_blobs
     in_place: bool = True
     ties: Literal["all", "first", "none"] = "none"
+    sizes_only: bool = False
     refuse: Callable[[Message], None] = accept
     doubt: Callable[[Message], str] = no_doubt
     channels: Callable[[P, Array], Array] | None = None

@@ -154,4 +154,4 @@ def forward(p: Params, bottoms: Arrays, blobs: Arrays) -> Arrays:
     return (top,)
 
 
-KIND = LayerKind("PriorBox", Params, shape, forward, field="prior_box_param", bottoms=(2, 2))
+KIND = LayerKind("PriorBox", Params, shape, forward, field="prior_box_param", bottoms=(2, 2), sizes_only=True)

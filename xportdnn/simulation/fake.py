@@ -127,7 +127,7 @@ class Fake:
         layer_in, layer_out, *_ = self.prepared[layer.index]
         if passes_floats_on(layer, known):
             layer_in = layer_out = None
-        wanted = [layer_in if reads_numbers(layer, index) else None for index in range(len(known))]
+        wanted = [layer_in if scales.reads_numbers(layer, index) else None for index in range(len(known))]
         reads, read = _brought(known, wanted)
         moved = _shared(layer, read) if rearranges(layer) else None
         wanted = [layer_out if index in quantities(layer) else None for index in range(len(layer.tops))]
@@ -177,12 +177,6 @@ def quantities(layer: Layer) -> range:
     return range(1 if layer.kind.name == "Pooling" else len(layer.tops))
 
 
-def reads_numbers(layer: Layer, index: int) -> bool:
-    """Whether a bottom holds numbers that count, and not only a size or an order."""
-    assert layer.kind is not None
-    return index == 0 or layer.kind.ties != "first"
-
-
 def rectifies(net: Net, layer: Layer) -> bool:
     """Whether a ReLU, the only reader of the layer's tops, makes everything below zero equal."""
     readers = [reader for value in layer.tops for reader in net.readers.get(value, ())]
@@ -210,7 +204,7 @@ def _brought(
 
 def _shared(layer: Layer, read: Sequence[Format | None]) -> Format | None:
     """The format that all bottoms have."""
-    found = {each for index, each in enumerate(read) if reads_numbers(layer, index)}
+    found = {each for index, each in enumerate(read) if scales.reads_numbers(layer, index)}
     return found.pop() if len(found) == 1 else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from xportdnn import scales
 from xportdnn.check.params import board_type
 from xportdnn.check.reading import Reading, readings
 from xportdnn.check.rule import Broken, Rule, Severity
@@ -81,10 +82,11 @@ def _negative_output(subject: Subject) -> Iterator[Broken]:
 def _software(subject: Subject, layer: Layer) -> Iterator[Layer]:
     """The layers of software that read what a layer writes, past those that hand it on."""
     assert subject.net is not None
-    for reader in (reader for top in layer.tops for reader in subject.net.readers.get(top, ())):
+    for value, reader in [(top, reader) for top in layer.tops for reader in subject.net.readers.get(top, ())]:
         name = reader.kind.name if reader.kind is not None else ""
         if name in SOFTWARE:
-            yield reader
+            if scales.reads_numbers(reader, reader.bottoms.index(value)):
+                yield reader
         elif name in _PASSING or (name == "Pooling" and reader.params.pool == "MAX"):
             yield from _software(subject, reader)
 

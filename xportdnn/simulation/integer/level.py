@@ -18,7 +18,7 @@ from xportdnn.lazy import np
 from xportdnn.network import Layer, Net
 from xportdnn.precision import Ristretto
 from xportdnn.simulation import formats
-from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, reads_numbers, rearranges, rectifies
+from xportdnn.simulation.fake import Fake, heeded, passes_floats_on, rearranges, rectifies
 from xportdnn.simulation.formats import Block, Fixed, Threshold, Whole
 from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.jobs import Job, job
@@ -108,7 +108,7 @@ class Integer:
     ) -> tuple[Sequence[tuple[Int64s, int]], Whole | None]:
         """The tops with how many of their values were cut off, and their format; None if computed in float."""
         assert layer.kind is not None
-        numbers = [held for index, held in enumerate(read) if reads_numbers(layer, index)]
+        numbers = [held for index, held in enumerate(read) if scales.reads_numbers(layer, index)]
         source = _one_format(numbers)
         if source is None:
             return (), None
@@ -142,7 +142,7 @@ def _read(layer: Layer, bottoms: Sequence[Held], wanted: Whole | None) -> tuple[
     lost = 0
     read: list[Held] = []
     for index, held in enumerate(bottoms):
-        if wanted is not None and reads_numbers(layer, index):
+        if wanted is not None and scales.reads_numbers(layer, index):
             integers, cut = _quantized(held, wanted)
             read.append(Quantized(integers, wanted))
             lost += cut
