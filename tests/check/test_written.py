@@ -70,9 +70,10 @@ def test_what_the_board_cannot_do_is_named_before_the_calibration_and_once(tmp_p
     heard = Heard()
     made = converted(tmp_path, UNABLE, heard, threshold_method=method)
     said = [event for event in heard.events if "[unregistered-type]" in event]
+    (remedy,) = {finding.rule.remedy for finding in made.foreseen if finding.rule.id == "unregistered-type"}
     assert [event.rpartition("]: ")[2] for event in said] == [
         "p (PReLU, line 17), q (PReLU, line 29)",
-        "l (LRN, line 23)",
+        f"l (LRN, line 23). {remedy.rstrip('.')}",
     ]
     assert all(event.startswith("the board's software stops: the board knows no type ") for event in said)
     bar = next(at for at, event in enumerate(heard.events) if event.startswith("bar: "))
@@ -131,7 +132,7 @@ def test_the_report_has_them(tmp_path: Path) -> None:
 
 
 def test_one_sentence_for_many_messages() -> None:
-    rule = Rule("some-rule", Severity.WRONG, "Numbers are even", "", "", "", lambda subject: iter(()))
+    rule = Rule("some-rule", Severity.WRONG, "Numbers are even", "", "Add 1.", "", lambda subject: iter(()))
     found = [Finding(rule, at, f"l{at}", "ReLU", f"{at} is odd") for at in (1, 3, 5, 7)]
     journal = Journal()
     tell(found, journal)
@@ -139,17 +140,17 @@ def test_one_sentence_for_many_messages() -> None:
     assert remark == (
         Level.WARNING,
         "the board computes wrong numbers without a word: not so in 4 places: Numbers are even [some-rule]: "
-        "l1 (ReLU, line 1), l3 (ReLU, line 3), l5 (ReLU, line 5), l7 (ReLU, line 7)",
+        "l1 (ReLU, line 1), l3 (ReLU, line 3), l5 (ReLU, line 5), l7 (ReLU, line 7). Add 1",
     )
 
 
 def test_what_was_said_is_not_said_again() -> None:
-    rule = Rule("some-rule", Severity.STOPS, "", "", "", "", lambda subject: iter(()))
+    rule = Rule("some-rule", Severity.STOPS, "", "", "Add 1.", "", lambda subject: iter(()))
     first, second = (Finding(rule, at, f"l{at}", "ReLU", "no") for at in (1, 3))
     journal = Journal()
     tell((first, second), journal, (first,))
     assert [remark.text for remark in journal.remarks] == [
-        "the board's software stops: no [some-rule]: l3 (ReLU, line 3)"
+        "the board's software stops: no [some-rule]: l3 (ReLU, line 3). Add 1"
     ]
 
 

@@ -47,7 +47,9 @@ def thresholds_of_one(opened: Opened) -> Thresholds:
 
 
 def tell(found: Iterable[Finding], journal: Journal, said: Iterable[Finding] = ()) -> None:
-    """One remark for each rule that is broken: a warning, but a detail where nothing is known to break.
+    """What was found and what to do about it, one rule after the other.
+
+    A warning, but a detail where nothing is known to break. The remedy stands behind the last sentence of a rule.
 
     Args:
         said: findings that were told before.
@@ -56,8 +58,10 @@ def tell(found: Iterable[Finding], journal: Journal, said: Iterable[Finding] = (
     new = [finding for finding in found if (finding.rule.id, finding.layer) not in before]
     for rule in dict.fromkeys(finding.rule for finding in new):
         say = journal.detail if rule.severity is Severity.LIMIT else journal.warn
-        for sentence in _sentences([finding for finding in new if finding.rule is rule]):
+        *others, last = _sentences([finding for finding in new if finding.rule is rule])
+        for sentence in others:
             say(sentence)
+        say(f"{last}. {rule.remedy.rstrip('.')}")
 
 
 def _sentences(group: list[Finding]) -> Iterator[str]:

@@ -136,7 +136,7 @@ def _always_listed(subject: Subject) -> Iterator[Broken]:
 
 
 _SOURCE = "CHaiDNN caffe_network_parser.cpp, ExtractPrecisionParameters"
-_CONVERT = "Convert the network again, or copy the block of a layer that reads the same blob."
+_CONVERT = "Convert the network with `--matrix parser`, which writes all blocks that the board asks for."
 
 RULES = (
     Rule(
