@@ -15,7 +15,7 @@ import pytest
 
 from tests import board
 from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, conv, data, layer, net_of, write_net, write_pictures
-from xportdnn import api, fractions
+from xportdnn import api, fractions, qformats
 from xportdnn.block_params import parameters
 from xportdnn.choices import FL_METHODS, Matrix, Mode, Triple
 from xportdnn.conversion import Conversion
@@ -334,16 +334,32 @@ def test_fused_weights_that_the_board_stores_coarsely(tmp_path: Path) -> None:
 
 
 def test_the_table(tmp_path: Path) -> None:
-    _, journal = converted(tmp_path, RESIDUAL)
-    details = [remark.text for remark in journal.remarks if remark.level is Level.DETAIL]
-    heads = [index for index, text in enumerate(details) if text.split()[:2] == ["layer", "number"]]
-    assert len(heads) == 1
-    table = details[heads[0] :]
+    made, journal = converted(tmp_path, RESIDUAL)
+    texts = [remark.text for remark in journal.remarks]
+    (head,) = (at for at, text in enumerate(texts) if text.split()[:2] == ["layer", "number"])
+    rows = [*formats(made).values.values(), *(row for rows in formats(made).params.values() for row in rows)]
+    table = texts[head : head + 1 + len(rows)]
     assert table[0].split() == ["layer", "number", "range", "bits", "fl", "saturated", "SQNR"]
     assert {text.split()[1] for text in table if text.startswith("left_scale  ")} == {
         "left", "scale_gamma_fl", "scale_beta_fl", "scale_gamma_by_std_fl",
     }  # fmt: skip
-    assert any("signal to quantization noise is least at" in remark.text for remark in journal.remarks)
+
+
+def test_the_worst_formats_are_shown_to_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qformats, "_WORST", 4)
+    made, journal = converted(tmp_path, RESIDUAL)
+    values, params = formats(made).values, formats(made).params
+    (head,) = (at for at, remark in enumerate(journal.remarks) if remark.text.split()[:2] == ["layer", "number"])
+    assert journal.remarks[head - 1].text == (
+        f"{len(values)} formats of blobs, {sum(map(len, params.values()))} of parameters; "
+        "the 4 of least signal to quantization noise (--verbose: all)"
+    )
+    noise = {Level.INFO: list[float](), Level.DETAIL: list[float]()}
+    rows = [*values.values(), *(row for rows in params.values() for row in rows)]
+    for row, remark in zip(rows, journal.remarks[head + 1 :], strict=False):
+        noise[remark.level].append(row.quality.sqnr_db)
+    assert len(noise[Level.INFO]) == 4
+    assert max(noise[Level.INFO]) <= min(noise[Level.DETAIL])
 
 
 def test_the_report(tmp_path: Path) -> None:

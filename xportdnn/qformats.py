@@ -27,7 +27,7 @@ from xportdnn.statistics import Statistics
 from xportdnn.workers import default_workers
 
 _SAFE = 1.0  # what there is room for where all numbers are 0: any format represents them
-_WORST = 3  # formats that are named without --verbose
+_WORST = 16  # formats that are shown without --verbose
 
 
 class Row(NamedTuple):
@@ -162,18 +162,22 @@ def _rows_of_params(own: Iterable[Parameter], bits: int, found: Mapping[str, int
 
 
 def tell(found: Formats, journal: Journal) -> None:
-    """What was decided: the worst formats, and with `--verbose` all of them as a table."""
-    of_params = [row for rows in found.params.values() for row in rows]
-    for line in _table([*found.values.values(), *of_params]):
-        journal.detail(line)
-    values = [row.fl for row in found.values.values()]
-    worst = sorted(found.values.values(), key=lambda row: row.quality.sqnr_db)[:_WORST]
-    if worst:
-        named = ", ".join(f"{row.layer.name} {row.quality.sqnr_db:.1f} dB" for row in worst)
-        journal.info(
-            f"{len(values)} formats of blobs with {min(values)} to {max(values)} fractional bits, {len(of_params)} of "
-            f"parameters; signal to quantization noise is least at {named}"
-        )
+    """What was decided, as a table in the network's order: the worst formats, and with `--verbose` all of them."""
+    values, params = list(found.values.values()), [row for rows in found.params.values() for row in rows]
+    rows = [*values, *params]
+    if not rows:
+        return
+    worst = sorted(range(len(rows)), key=lambda at: rows[at].quality.sqnr_db)[:_WORST]
+    few = len(worst) < len(rows)
+    journal.info(
+        f"{len(values)} formats of blobs, {len(params)} of parameters"
+        + (f"; the {_WORST} of least signal to quantization noise (--verbose: all)" if few else "")
+    )
+    head, *lines = _table(rows)
+    journal.info(head)
+    for at, line in enumerate(lines):
+        say = journal.info if at in worst else journal.detail
+        say(line)
 
 
 def _table(rows: Iterable[Row]) -> Iterator[str]:
