@@ -150,6 +150,23 @@ def test_the_bias_counts_where_ristretto_trims_it(tmp_path: Path) -> None:
     assert found == {"ristretto": 8, "overflow": 3, "mse": 3}
 
 
+@pytest.mark.parametrize(("input_scale", "fl"), [(0.001, 6), (1.0, 8)], ids=["small numbers", "large numbers"])
+def test_a_weight_counts_as_much_as_what_it_multiplies(tmp_path: Path, input_scale: float, fl: int) -> None:
+    """Of pixels the weights' sums are far beyond the bias, which is clipped at 0.5 then."""
+    text = data(1, 3, 8, 9) + conv("a", "data", "a", 2, "kernel_size: 3")
+    kernel = np.random.default_rng(5).uniform(-0.01, 0.01, (2, 3, 3, 3))
+    weights = kernel.astype(np.float32), np.array([1.0, -0.4], np.float32)
+    journal = Journal()
+    done = converted(
+        write_net(tmp_path, text, {"a": weights}), MODES[0], bitwidths=(8, 8, 8), fl_bitwidths="auto",
+        calibration_directory=write_pictures(tmp_path / "pictures", 2, (9, 8)), input_scale=input_scale,
+        journal=journal,
+    )  # fmt: skip
+    assert dict(done.blocks[0].fields)["fl_params"] == fl
+    warned = [remark.text for remark in journal.remarks if remark.text.startswith("weights and bias have one format")]
+    assert [text.split(": ")[1].split()[0] for text in warned] == (["a"] if fl == 8 else [])
+
+
 def test_overrides(tmp_path: Path) -> None:
     (tmp_path / "layers.json").write_text('{"fc": {"bits": 12, "fl_params": 9, "params_bits": 3}}', encoding="utf-8")
     done = converted(write_net(tmp_path, PLAIN), MODES[0], overrides=tmp_path / "layers.json")

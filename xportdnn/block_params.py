@@ -1,7 +1,9 @@
 """The numbers behind the fl_params, batchnorm_..._fl and scale_..._fl of a DynamicFixed block.
 
 What rounding them costs is the squared error. But mean and variance of a BatchNorm count by what they do to the output
-of the Scale behind it: an error is larger by as much as gamma / sqrt(variance + eps) is in that channel.
+of the Scale behind it: an error is larger by as much as gamma / sqrt(variance + eps) is in that channel. And where one
+format serves weights and bias, as in Ristretto, an error of a weight counts as often as the number that it multiplies
+is larger than 1.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import partial
 
-from xportdnn.fractions import Cost, squared_distance
+from xportdnn.fractions import Cost, Quality, quality_of, squared_distance
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net
@@ -29,32 +31,52 @@ class Parameter:
         field: the block's, of its fractional length.
         values: of at least one element.
         cost: of bringing the values into a format.
+        power: what the cost is to be compared with: the power of what the values do.
     """
 
     layer: Layer
     field: str
     values: Array = attribute(repr=False)
     cost: Cost = attribute(repr=False)
+    power: float
+
+    def quality(self, bits: int, fl: int) -> Quality:
+        """Of a format."""
+        return quality_of(self.values, bits, fl, self.cost, self.power)
 
 
 def parameters(
-    net: Net, layer: Layer, names: tuple[str, ...], weights: Mapping[int, Arrays], with_bias: bool = False
+    net: Net, layer: Layer, names: tuple[str, ...], weights: Mapping[int, Arrays], read_power: float | None = None
 ) -> Iterator[Parameter]:
     """Those of a layer, in the order of its block.
 
     Args:
         names: the block's fields.
         weights: arrays by layer index.
-        with_bias: fl_params is also the format of the bias.
+        read_power: the mean square of what the layer reads, where fl_params is the format of the bias, too.
     """
     arrays = _arrays(net, layer, weights)
-    if with_bias and "fl_params" in arrays:
-        arrays["fl_params"] = np.concatenate([blob.ravel() for blob in weights[layer.index]])
-    costs = _normalising(net, layer, arrays, weights)
     for name in own_fields(names):
         # what a Scale without bias_term or with a second bottom does not have is 0
         values = arrays.get(name, np.zeros(1, np.float32))
-        yield Parameter(layer, name, values, costs.get(name, partial(squared_distance, values)))
+        if name == "fl_params" and read_power is not None and len(weights[layer.index]) > 1:
+            yield _with_bias(layer, weights[layer.index], read_power)
+        elif name in ("batchnorm_mean_fl", "batchnorm_variance_fl"):
+            yield _normalising(net, layer, name, arrays, weights)
+        else:
+            yield Parameter(layer, name, values, partial(squared_distance, values), squared_distance(values, 0))
+
+
+def _with_bias(layer: Layer, blobs: Arrays, read_power: float) -> Parameter:
+    """Weights and bias in one row. Both add to the sum, the weights times what is read."""
+    values = np.concatenate([blob.ravel() for blob in blobs])
+    count = blobs[0].size
+
+    def cost(trimmed: Array) -> float:
+        weights, bias = (squared_distance(trimmed[part], values[part]) for part in (slice(count), slice(count, None)))
+        return read_power * weights + bias
+
+    return Parameter(layer, "fl_params", values, cost, cost(np.zeros_like(values)))
 
 
 def _arrays(net: Net, layer: Layer, weights: Mapping[int, Arrays]) -> dict[str, Array]:
@@ -92,14 +114,15 @@ def _gamma(net: Net, batch_norm: Layer, weights: Mapping[int, Arrays]) -> Array:
     return np.ones(1, np.float32)
 
 
-def _normalising(net: Net, layer: Layer, arrays: Mapping[str, Array], weights: Mapping[int, Arrays]) -> dict[str, Cost]:
-    """The costs of mean and variance: the squared error of gamma * (x - mean) / sqrt(variance + eps), x being one
+def _normalising(
+    net: Net, layer: Layer, name: str, arrays: Mapping[str, Array], weights: Mapping[int, Arrays]
+) -> Parameter:
+    """Mean or variance. The cost is the squared error of gamma * (x - mean) / sqrt(variance + eps), x being one
     deviation away from the mean, as it is on the average.
     """
-    if "batchnorm_mean_fl" not in arrays:
-        return {}
     mean, variance = arrays["batchnorm_mean_fl"], arrays["batchnorm_variance_fl"]
     deviations, gamma = _deviations(layer, variance), _gamma(net, layer, weights)
+    everywhere = gamma * np.ones_like(deviations)
 
     def of_mean(trimmed: Array) -> float:
         return squared_distance(gamma * trimmed / deviations, gamma * mean / deviations)
@@ -107,6 +130,8 @@ def _normalising(net: Net, layer: Layer, arrays: Mapping[str, Array], weights: M
     def of_variance(trimmed: Array) -> float:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.minimum(deviations / _deviations(layer, trimmed), _REACH)
-        return squared_distance(gamma * ratio, gamma * np.ones_like(ratio))
+        return squared_distance(gamma * ratio, everywhere)
 
-    return {"batchnorm_mean_fl": of_mean, "batchnorm_variance_fl": of_variance}
+    if name == "batchnorm_mean_fl":
+        return Parameter(layer, name, mean, of_mean, of_mean(np.zeros_like(mean)))
+    return Parameter(layer, name, variance, of_variance, squared_distance(everywhere, 0))

@@ -108,10 +108,19 @@ def _collected(x: Floats, step: float, last: NDArray[np.int64]) -> Floats:
     return collected
 
 
+def mean_square(statistics: Statistics) -> float:
+    """Of what the statistics saw; values of a bin count as in `squared_error`."""
+    return _power(statistics) / max(1, statistics.count)
+
+
+def _power(statistics: Statistics) -> float:
+    centres = (np.arange(BINS) + 0.5) * statistics.width
+    return float((statistics.counts * (centres**2 + statistics.width**2 / 12)).sum())
+
+
 def quality(statistics: Statistics, bits: int, fl: int) -> Quality:
     """Of a format for what the statistics saw; values of a bin count as in `squared_error`."""
-    centres = (np.arange(BINS) + 0.5) * statistics.width
-    power = float((statistics.counts * (centres**2 + statistics.width**2 / 12)).sum())
+    power = _power(statistics)
     lowest, highest = limits(bits, fl)
     beyond = 0.0
     if statistics.minimum < lowest or statistics.maximum > highest:
@@ -131,13 +140,8 @@ Cost: TypeAlias = Callable[[Array], float]
 """What parameters cost when they are trimmed to this."""
 
 
-def least_squares(values: Array, bits: int) -> int:
-    """The length of least squared error for parameters that are not all 0, of equal ones the shortest."""
-    return least_cost(values, bits, lambda trimmed: squared_distance(trimmed, values))
-
-
 def least_cost(values: Array, bits: int, cost: Cost) -> int:
-    """The length of least cost, of equal ones the shortest, from that of `overflow` on."""
+    """The length of least cost for parameters that are not all 0, of equal ones the shortest, from `overflow`'s on."""
     start = overflow(float(values.min()), float(values.max()), bits)
     best, least = start, math.inf
     for fl in range(start, min(start + bits, STEEPEST[1]) + 1):
@@ -147,16 +151,19 @@ def least_cost(values: Array, bits: int, cost: Cost) -> int:
     return best
 
 
-def squared_distance(first: Array, second: Array) -> float:
+def squared_distance(first: Array, second: Array | float) -> float:
     """The summed squared difference."""
     return float(np.square(np.subtract(first, second, dtype=np.float64)).sum())
 
 
-def quality_of(values: Array, bits: int, fl: int) -> Quality:
-    """Of a format for parameters."""
+def quality_of(values: Array, bits: int, fl: int, cost: Cost, power: float) -> Quality:
+    """Of a format for parameters.
+
+    Args:
+        power: what the cost is compared with.
+    """
     saturated = float(np.count_nonzero(qformat.saturates(values, bits, fl))) / values.size
-    power = float(np.square(values, dtype=np.float64).sum())
-    return Quality(saturated, _decibel(power, squared_distance(qformat.trim(values, bits, fl), values)))
+    return Quality(saturated, _decibel(power, cost(qformat.trim(values, bits, fl))))
 
 
 def _decibel(power: float, error: float) -> float:

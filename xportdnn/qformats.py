@@ -27,6 +27,7 @@ from xportdnn.statistics import Statistics
 from xportdnn.workers import default_workers
 
 _SAFE = 1.0  # what there is room for where all numbers are 0: any format represents them
+_COARSE = 20.0  # dB; below, a format of weights and bias costs more than all others together
 _WORST = 16  # formats that are shown without --verbose
 
 
@@ -58,6 +59,7 @@ class Formats:
         values: scale class -> its row.
         params: layer index -> the rows of its own parameters.
         marks: what the guards did for it.
+        with_bias: whether fl_params was found for weights and bias together.
     """
 
     pictures: CalibrationSet
@@ -66,6 +68,7 @@ class Formats:
     values: Mapping[Value, Row]
     params: Mapping[int, tuple[Row, ...]]
     marks: tuple[Mark, ...]
+    with_bias: bool = False
 
 
 class Method(NamedTuple):
@@ -102,17 +105,21 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     weights = execute.load(layers, opened.weights)
     calibrate.check_weights(net, layers, weights)
     reached = {layer.index for layer in layers} | {value.writer for value in opened.inputs}
-    classes = scales.fraction_classes(layer for layer in net.layers if layer.index in reached)
+    as_ristretto = options.dialect is Dialect.RISTRETTO and options.fl_method == "ristretto"
+    group = scales.last_versions if as_ristretto else scales.fraction_classes
+    classes = group(layer for layer in net.layers if layer.index in reached)
     needed = plan.needed(net, options.table, classes, Mode.DYNAMIC_FIXED)
+    observed = {root: root for root in needed} if as_ristretto else classes
     workers = options.workers or default_workers()
     with journal.progress("calibrating", len(pictures)) as tick:
-        seen = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers).statistics
+        seen = calibrate.stream(opened, weights, pictures, observed, needed, tick, workers).statistics
     widths = {root: settled.widths.get(root, bits.layer_out) for root in seen}
     values = {root: _of_values(method, each, widths[root], settled.fractions.get(root)) for root, each in seen.items()}
     # Ristretto trims the bias like the weights, though its own rule does not look at it
-    with_bias = options.dialect is Dialect.RISTRETTO and options.fl_method != "ristretto"
+    with_bias = options.dialect is Dialect.RISTRETTO and not as_ristretto
+    powers = {root: fractions.mean_square(each) for root, each in seen.items()} if with_bias else {}
     own = {
-        layer.index: tuple(parameters(net, layer, names, weights, with_bias))
+        layer.index: tuple(parameters(net, layer, names, weights, powers.get(classes[layer.bottoms[0]])))
         for layer, names in plan.quantized(net, options.table, Mode.DYNAMIC_FIXED)
         if layer.index in reached - settled.floats
     }
@@ -132,6 +139,7 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
         {root: _row_of_values(net, root, each, widths[root], moved.values[root]) for root, each in seen.items()},
         {index: tuple(_rows_of_params(each, own_widths[index], moved.params[index])) for index, each in own.items()},
         moved.marks,
+        with_bias,
     )
 
 
@@ -158,7 +166,7 @@ def _row_of_values(net: Net, root: Value, seen: Statistics, bits: int, fl: int) 
 def _rows_of_params(own: Iterable[Parameter], bits: int, found: Mapping[str, int]) -> Iterator[Row]:
     for each in own:
         fl, lowest, highest = found[each.field], float(each.values.min()), float(each.values.max())
-        yield Row(each.layer, each.field, bits, fl, lowest, highest, fractions.quality_of(each.values, bits, fl))
+        yield Row(each.layer, each.field, bits, fl, lowest, highest, each.quality(bits, fl))
 
 
 def tell(found: Formats, journal: Journal) -> None:
@@ -178,6 +186,13 @@ def tell(found: Formats, journal: Journal) -> None:
     for at, line in enumerate(lines):
         say = journal.info if at in worst else journal.detail
         say(line)
+    coarse = [row for row in params if found.with_bias and row.quality.sqnr_db < _COARSE]
+    if coarse:
+        named = ", ".join(f"{row.layer.name} ({row.quality.sqnr_db:.1f} dB)" for row in coarse)
+        journal.warn(
+            "weights and bias have one format in Ristretto, and no fl_params holds both well; give them more bits (the "
+            f"second number of --bitwidths) or take the network unfolded: {named}"
+        )
 
 
 def _table(rows: Iterable[Row]) -> Iterator[str]:

@@ -58,6 +58,21 @@ def fraction_classes(layers: Iterable[Layer]) -> dict[Value, Value]:
     return alone | classes(tied, ScaleClasses.BOARD)
 
 
+def last_versions(layers: Iterable[Layer]) -> dict[Value, Value]:
+    """Every value of the layers -> what stands in its blob when all of them have run.
+
+    There Ristretto looks for the largest |x| of every layer (net.cpp RangeInLayers): in-place layers have written over
+    what theirs put out.
+    """
+    ends: dict[Value, Value] = {}
+    for layer in layers:
+        ends |= {value: value for value in (*layer.bottoms, *layer.tops) if value not in ends}
+        for top in layer.tops:
+            over = {value for value in layer.bottoms if value.blob == top.blob}
+            ends |= {value: top for value, end in ends.items() if end in over}
+    return ends
+
+
 def averages(layer: Layer) -> bool:
     """Whether the layer is AVE pooling."""
     return layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE"

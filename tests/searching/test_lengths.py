@@ -20,8 +20,8 @@ from tests.small_nets import (
     write_net,
     write_pictures,
 )
-from xportdnn import execute, fractions
-from xportdnn.choices import Dialect, Mode, Triple
+from xportdnn import execute, fractions, scales
+from xportdnn.choices import FL_METHODS, Dialect, Mode, Triple
 from xportdnn.conversion import convert
 from xportdnn.journal import Journal
 from xportdnn.layers import Array
@@ -29,7 +29,7 @@ from xportdnn.network import Value, runnable
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.options import Options
 from xportdnn.precision import Ristretto
-from xportdnn.searching.lengths import MINIFLOAT, POWER_OF_2, Lengths, lengths, overwritten
+from xportdnn.searching.lengths import MINIFLOAT, POWER_OF_2, Lengths, lengths
 from xportdnn.searching.widths import FLOAT, Widths
 
 FIXED = "dynamic_fixed_point"
@@ -55,7 +55,7 @@ def made(found: Opened, mode: str = FIXED, method: str = "mse", factor: float = 
     return lengths(found, weights, fed, mode, method, lambda: None, 1)
 
 
-@pytest.mark.parametrize("method", ["mse", "overflow"])
+@pytest.mark.parametrize("method", FL_METHODS)
 @pytest.mark.parametrize("bits", [16, 8, 4, 1])
 def test_the_formats_are_those_of_the_conversion(tmp_path: Path, method: str, bits: int) -> None:
     files = write_net(tmp_path, RESIDUAL)
@@ -86,9 +86,10 @@ def test_the_formats_are_those_of_the_conversion(tmp_path: Path, method: str, bi
 def test_ristretto_looks_when_the_forward_is_done(tmp_path: Path) -> None:
     """Of a convolution before BatchNorm, Scale and ReLU in place, these three's result: `algorithms` calls it wrong."""
     net = net_of(RESIDUAL)
-    assert overwritten(net, value(net, "stem")) == value(net, "stem", "stem_relu")
-    assert overwritten(net, value(net, "left")) == value(net, "left", "left_scale")
-    assert overwritten(net, value(net, "right")) == value(net, "right")
+    ends = scales.last_versions(net.layers)
+    assert ends[value(net, "stem")] == value(net, "stem", "stem_relu")
+    assert ends[value(net, "left")] == value(net, "left", "left_scale")
+    assert ends[value(net, "right")] == value(net, "right")
     found = opened(RESIDUAL, tmp_path)
     weights = execute.load(runnable(found.net, found.inputs), found.weights)
     peaks = [0.0]

@@ -20,7 +20,7 @@ from xportdnn.dialects.retyping import can_quantize
 from xportdnn.dialects.ristretto import EXPONENTS
 from xportdnn.exponents import LEAST
 from xportdnn.layers import Array, Arrays
-from xportdnn.network import Layer, Net, Value, runnable
+from xportdnn.network import Layer, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.precision import Ristretto
 from xportdnn.qformats import METHODS
@@ -147,15 +147,16 @@ def lengths(
         CalibrationError: NaN or infinity in the forward.
     """
     layers = quantized(opened)
-    with_bias = method != "ristretto"
+    see = _last if method == "ristretto" else _classes
+    seen = see(opened, weights, pictures, layers, tick, workers)
+    powers = {value: fractions.mean_square(each) for value, each in seen.statistics.items()}
     params = {
         layer.index: own
         for layer in layers
-        for own in parameters(opened.net, layer, ("fl_params",), weights, with_bias)
+        for own in parameters(opened.net, layer, ("fl_params",), weights, powers.get(layer.bottoms[0]))
         if weights[layer.index]
     }
-    seen = _last if method == "ristretto" else _classes
-    return Lengths(layers, mode, method, seen(opened, weights, pictures, layers, tick, workers), params)
+    return Lengths(layers, mode, method, seen, params)
 
 
 def _classes(
@@ -185,7 +186,8 @@ def _last(
     workers: int,
 ) -> Seen:
     """What stands in the blobs when the forward is done."""
-    last = {value: overwritten(opened.net, value) for value in _touched(layers)}
+    ends = scales.last_versions(opened.net.layers)
+    last = {value: ends[value] for value in _touched(layers)}
     found = calibrate.stream(
         opened, weights, pictures, {}, frozenset(), tick, workers, watched=frozenset(last.values())
     ).peaks
@@ -194,11 +196,3 @@ def _last(
 
 def _touched(layers: Iterable[Layer]) -> list[Value]:
     return list(dict.fromkeys(value for layer in layers for value in (layer.bottoms[0], layer.tops[0])))
-
-
-def overwritten(net: Net, value: Value) -> Value:
-    """The last version of a blob that stands where this one stood: in-place layers follow one another."""
-    for layer in net.layers[value.writer + 1 :]:
-        if value in layer.bottoms:
-            value = next((top for top in layer.tops if top.blob == value.blob), value)
-    return value
