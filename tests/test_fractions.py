@@ -203,16 +203,24 @@ def test_mse_is_as_good_as_the_best_length(seed: int, bits: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_mse_at_16_bits_clips_nothing(seed: int) -> None:
+def test_mse_at_16_bits_has_room_for_twice_the_largest(seed: int) -> None:
     found = of(blob(seed))
-    assert fractions.mse(found, 16) == fractions.overflow(found.minimum, found.maximum, 16)
+    assert fractions.mse(found, 16) <= fractions.overflow(2 * found.minimum, 2 * found.maximum, 16)
+
+
+@pytest.mark.parametrize("bits", [12, 13, 14])
+@pytest.mark.parametrize("seed", range(5))
+def test_room_costs_nothing_that_shows(seed: int, bits: int) -> None:
+    found = of(blob(seed))
+    fl, without = fractions.mse(found, bits), fractions.overflow(found.minimum, found.maximum, bits)
+    assert fl >= without or fractions.quality(found, bits, fl).sqnr_db >= 60
 
 
 @settings(max_examples=100)
 @given(values=BLOBS, bits=WIDTHS)
 def test_mse_is_never_shorter_than_overflow(values: Array, bits: int) -> None:
     assume(bool(np.abs(values).max() > 2.0**-60))
-    assert fractions.mse(of(values), bits) >= fractions.overflow(float(values.min()), float(values.max()), bits)
+    assert fractions.mse(of(values), bits) >= fractions.overflow(float(values.min()), float(values.max()), bits) - 2
 
 
 @settings(max_examples=60)

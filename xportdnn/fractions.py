@@ -8,7 +8,8 @@ to (2**(bits - 1) - 1) * 2**-fl (`arithmetic.qformat`); il = bits - fl is its in
                 the power of two above the peak saturates. That is its defect, and kept.
     overflow    the longest fraction with which nothing overflows by more than half a step (Xilinx/Vitis-AI vai_q_caffe,
                 caffe_cpu_fix_pos_overflow)
-    mse         from there on finer, that of least squared error
+    mse         from there on finer, that of least squared error; and where precision is left over, as with 16 bits, up
+                to two bits coarser, since the next pictures have larger numbers than those that were seen
 
 Of activations the statistics are known: the squared error takes the values of a bin as spread evenly over it. Of
 parameters every number is known.
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 STEEPEST = (-126, 126)  # 2**fl beyond is no normal float32
+_AMPLE = 60.0  # dB: a thousandth of noise, which no output shows
+_ROOM = 2  # bits
 
 
 class Quality(NamedTuple):
@@ -79,13 +82,16 @@ def mse(statistics: Statistics, bits: int) -> int:
     """The length of least squared error, of equal ones the shortest, from that of `overflow` on.
 
     Where there are more steps than bins, the histogram cannot tell, and rounding hardly matters: that of `overflow`.
+    From there up to `_ROOM` bits are left free as long as that costs nothing (`_AMPLE`): with 16 bits the only damage
+    is done by numbers beyond the largest that calibration saw.
     """
-    least = overflow(statistics.minimum, statistics.maximum, bits)
-    if 1 << (bits - 1) >= BINS:
-        return least
-    candidates = range(least, min(least + bits, STEEPEST[1]) + 1)
-    errors = [squared_error(statistics, bits, fl) for fl in candidates]
-    return candidates[int(np.argmin(errors))]
+    best = overflow(statistics.minimum, statistics.maximum, bits)
+    if 1 << (bits - 1) < BINS:
+        candidates = range(best, min(best + bits, STEEPEST[1]) + 1)
+        errors = [squared_error(statistics, bits, fl) for fl in candidates]
+        best = candidates[int(np.argmin(errors))]
+    room = (fl for fl in range(best - _ROOM, best) if quality(statistics, bits, fl).sqnr_db >= _AMPLE)
+    return _held(next(room, best))
 
 
 def squared_error(statistics: Statistics, bits: int, fl: int) -> float:
