@@ -139,7 +139,7 @@ def test_a_second_run_replaces_the_blocks_by_themselves(text: str, mode: Mode) -
     again = quantized(once, mode)
     assert again.text == once
     count = len(BLOCK.findall(once))
-    note = f"net.prototxt: {count} blocks of formats that were there before are replaced"
+    note = f"net.prototxt: formats that were there before are replaced, {count} in all"
     assert again.notes == (note,) * (count > 0)
 
 
@@ -204,7 +204,7 @@ def test_old_blocks_go_even_where_no_new_ones_come(block: str) -> None:
     text = data(1, 3, 5, 7) + layer("act", "ReLU", "data", "act", f"{block} {{ bw_layer_in: 3 }}")
     result = quantized(text)
     assert result.text == data(1, 3, 5, 7) + layer("act", "ReLU", "data", "act")
-    assert result.notes == ("net.prototxt: 1 blocks of formats that were there before are replaced",)
+    assert result.notes == ("net.prototxt: formats that were there before are replaced, 1 in all",)
 
 
 # ---- input layers

@@ -91,7 +91,7 @@ def cleared(net: Net) -> tuple[list[Edit], list[str]]:
     """Edits that take out all formats of earlier quantizations, whoever wrote them, and what to say of it."""
     source = net.source
     removed = [_removed(source, entry) for entry in _old_blocks(net)]
-    said = f"{source.name}: {len(removed)} blocks of formats that were there before are replaced"
+    said = f"{source.name}: formats that were there before are replaced, {len(removed)} in all"
     return removed, [said] if removed else []
 
 

@@ -285,6 +285,9 @@ def _finished(
         tell(told, journal)
     for block in blocks:
         journal.detail(_summary(block))
+    if not blocks and not missing and options.dialect is not Dialect.JACINTO:
+        whose = "Ristretto" if options.dialect is Dialect.RISTRETTO else "the board"
+        journal.warn(f"no layer gets formats: this network has no layer that {whose} quantizes (see --list-layers)")
     if missing:
         names = ", ".join(layer.name for layer in missing)
         journal.warn(f"{len(missing)} layers could not be calibrated and get no block: {names}")

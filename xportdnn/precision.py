@@ -84,7 +84,10 @@ class Ristretto:
 
 
 def read(net: Net) -> dict[int, Precision | Ristretto]:
-    """Layer index -> its formats. `...Ristretto` layers without a block have Ristretto's defaults.
+    """Layer index -> its formats.
+
+    `...Ristretto` layers without a block have Ristretto's defaults, but not in a file of the board, which knows these
+    types by name only.
 
     Raises:
         NetworkError: blocks that cannot be read, all at once.
@@ -101,6 +104,12 @@ def read(net: Net) -> dict[int, Precision | Ristretto]:
             found[layer.index] = block
     if problems:
         raise NetworkError(f"{net.source.name}: formats that cannot be read:", problems)
+    if not any(isinstance(block, Precision) for block in found.values()):
+        found |= {
+            layer.index: Ristretto()
+            for layer in net.layers
+            if layer.index not in found and layer.type.endswith("Ristretto")
+        }
     return found
 
 
@@ -122,7 +131,7 @@ def _block(layer: Layer) -> Precision | Ristretto | None:
                 "convert the float prototxt again"
             )
         return decode(theirs[0], Ristretto)
-    return Ristretto() if layer.type.endswith("Ristretto") else None
+    return None
 
 
 def _is_of_the_board(block: Message) -> bool:
@@ -142,7 +151,10 @@ def only(formats: Mapping[int, Precision | Ristretto], side: Side) -> dict[int, 
     found: dict[int, Precision] = {}
     for index, block in formats.items():
         if isinstance(block, Ristretto):
-            raise UsageError(f"only {side.value}: Ristretto's quantization_param cannot keep the other side float")
+            raise UsageError(
+                f"--only {side.value}: Ristretto's quantization_param cannot keep the other side float; leave --only "
+                "out, or convert with --dialect chaidnn"
+            )
         if (left := block.only(side)) is not None:
             found[index] = left
     return found

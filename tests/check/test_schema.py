@@ -53,6 +53,25 @@ SHARED = Path(__file__).parents[3] / "shared"
 FILES = sorted(path for folder in ("prototxt_corpus", "models") for path in (SHARED / folder).rglob("*.prototxt"))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            net(layer("a", "ConvolutionRistretto", "quantization_param { mant_bits: 3 }")),
+            "quantization_param has no field mant_bits; it is Ristretto's, convert with --dialect chaidnn",
+            id="Ristretto",
+        ),
+        pytest.param(
+            "quantize: true " + net(layer("a", "ReLU", "")),
+            "the network has no field quantize; it is caffe-jacinto's, convert with --dialect chaidnn",
+            id="caffe-jacinto",
+        ),
+    ],
+)
+def test_formats_of_other_programs(text: str, message: str) -> None:
+    assert messages(NAMED["unknown-field"], text) == [message]
+
+
 def refused(text: str) -> bool:
     """Whether the rules of the schema find anything; v1-layers stands for what is inside of `layers`."""
     try:

@@ -218,7 +218,7 @@ def test_no_picture_can_be_read(small: tuple[Files, Path], tmp_path: Path) -> No
 
 
 def test_a_network_that_is_not_converted(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no precision_param in this file"):
+    with pytest.raises(InputError, match="no layer of this file has formats"):
         evaluate(options(write_net(tmp_path, CLASSIFIER), write_pictures(tmp_path / "pictures", 1, (5, 6))))
 
 

@@ -147,7 +147,7 @@ def test_a_network_without_formats(desk: Desk, run: Run, tmp_path: Path) -> None
         "simulate", *desk.files.arguments, "--input", desk.input, "--blobs_dir", tmp_path / "blobs"
     )  # fmt: skip
     assert code == 1
-    assert "there is no precision_param in this file" in said
+    assert "no layer of this file has formats" in said
     assert not (tmp_path / "blobs").exists()
 
 

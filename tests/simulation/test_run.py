@@ -124,6 +124,13 @@ def test_other_quantization_params_are_ristrettos() -> None:
     assert isinstance(found, Ristretto)
 
 
+def test_ristrettos_types_without_a_block_have_its_defaults_in_its_own_files_only() -> None:
+    theirs = data(1, 2, 3, 4) + layer("fc", "FcRistretto", "data", "fc", "inner_product_param { num_output: 2 }")
+    assert list(precision.read(net_of(theirs)).values()) == [Ristretto()]
+    ours = theirs + layer("p", "Pooling", "fc", "p", block({"bw_layer_in": 8, "fl_layer_in": 2}))
+    assert [type(found) for found in precision.read(net_of(ours)).values()] == [Precision]
+
+
 def test_an_unknown_mode_is_refused() -> None:
     net = net_of(data(1, 2, 3, 4) + layer("p", "Pooling", "data", "p", block({"quant_type": "xilinx"})))
     with pytest.raises(NetworkError, match='quant_type is "xilinx"; the board takes Xilinx or DynamicFixed'):

@@ -246,8 +246,8 @@ def _convert(
         files[json_file] = (as_json(result, speaker.remarks),)
     output.write_all(files)
     if quantized_deploy_model != output.STDOUT:
-        layers = len(result.opened.net.layers)
-        blocks = "1 block" if options.dialect is Dialect.JACINTO else f"{len(result.blocks)} blocks in {layers} layers"
+        count = 1 if options.dialect is Dialect.JACINTO else len(result.blocks)
+        blocks = f"{count} {'block' if count == 1 else 'blocks'} in {len(result.opened.net.layers)} layers"
         speaker.info(f"{quantized_deploy_model}: {blocks}, {len(data)} bytes")
 
 

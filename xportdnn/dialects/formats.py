@@ -24,6 +24,7 @@ def formats(net: Net, plan: str | None, weights: str | None, journal: Journal) -
     """
     found = precision.read(net) if plan is None else planfile.read(plan, net, weights, journal)
     if found:
+        _warn_of_plain(net, found, journal)
         return found
     if jacinto.read(net) is not None:
         raise InputError(
@@ -31,6 +32,20 @@ def formats(net: Net, plan: str | None, weights: str | None, journal: Journal) -
             "runs one batch of them, nothing else can"
         )
     raise InputError(
-        f"{plan or net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that "
-        "the conversion wrote"
+        f"{plan or net.source.name}: no layer of this file has formats, in a precision_param or Ristretto's "
+        "quantization_param; give what the conversion wrote. If this is it, the network has nothing to quantize"
     )
+
+
+def _warn_of_plain(net: Net, found: Mapping[int, Precision | Ristretto], journal: Journal) -> None:
+    """Ristretto's block says nothing to a layer of Caffe's own type."""
+    plain = [
+        f"{net.layers[index].name} ({net.layers[index].type})"
+        for index, block in found.items()
+        if isinstance(block, Ristretto) and not net.layers[index].type.endswith("Ristretto")
+    ]
+    if plain:
+        journal.warn(
+            "Ristretto reads a quantization_param only in layers of its own types (ConvolutionRistretto, FcRistretto, "
+            f"DeconvolutionRistretto); these are computed in float: {', '.join(plain)}"
+        )

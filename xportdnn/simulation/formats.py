@@ -263,9 +263,13 @@ def problems(block: Block) -> Iterator[str]:
 
 
 def _ristretto_problems(block: Ristretto) -> Iterator[str]:
-    if not (1 <= block.mant_bits <= 23 and 1 <= block.exp_bits <= 8):
-        yield f"mant_bits is {block.mant_bits} and exp_bits {block.exp_bits}; 1 to 23 and 1 to 8 can be simulated"
-    if not -_STEEPEST <= block.exp_min <= block.exp_max <= _STEEPEST:
+    for name, most in (("mant_bits", 23), ("exp_bits", 8)):
+        if not 1 <= getattr(block, name) <= most:
+            yield f"{name} is {getattr(block, name)}; 1 to {most} can be simulated"
+    for name in ("exp_min", "exp_max"):
+        if abs(getattr(block, name)) > _STEEPEST:
+            yield f"{name} is {getattr(block, name)}; {-_STEEPEST} to {_STEEPEST} can be simulated"
+    if block.exp_min > block.exp_max:
         yield f"exp_min is {block.exp_min} and exp_max {block.exp_max}; the first must not be above the second"
 
 

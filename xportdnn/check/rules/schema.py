@@ -18,6 +18,12 @@ _NEAR = 0.85
 _BLOCKS = ("precision_param", "quantization_param")
 # How newer Caffe and its forks say which way Pooling rounds its size, with what the board does anyway.
 _ROUNDING = {"ceil_mode": ("true", "t", "True", "1"), "round_mode": ("CEIL", "0")}
+# Fields of other programs' formats, which the board does not have.
+_RISTRETTO = ("precision", "rounding_scheme", "mant_bits", "exp_bits", "exp_min", "exp_max")
+_FOREIGN = {
+    **{("quantization_param", name): "Ristretto's" for name in _RISTRETTO},
+    **{("the network", name): "caffe-jacinto's" for name in ("quantize", "net_quantization_param")},
+}
 
 
 class _Place(NamedTuple):
@@ -59,7 +65,9 @@ def _unknown(subject: Subject) -> Iterator[Broken]:
     for place in _places(subject):
         strangers = {entry.name: entry for entry in reversed(place.message.fields) if entry.name not in place.known}
         for name, entry in strangers.items():
-            yield Broken(f"{place.title} has no field {name}{_meant(entry, place.known)}", place.layer, entry.start)
+            whose = _FOREIGN.get((place.title, name))
+            meant = f"; it is {whose}, convert with --dialect chaidnn" if whose else _meant(entry, place.known)
+            yield Broken(f"{place.title} has no field {name}{meant}", place.layer, entry.start)
 
 
 def _meant(entry: Field, known: Mapping[str, Kind]) -> str:
