@@ -23,7 +23,7 @@ from xportdnn.modelfile import pieces
 from xportdnn.qformats import METHODS
 
 WIDTHS = (16, 8)
-DRAWS = 6
+DRAWS = 4
 DRAWN = 16  # calibration pictures of a draw
 
 

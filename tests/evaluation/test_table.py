@@ -57,11 +57,14 @@ def test_long_tables_are_cut_unless_asked_for(evaluated: Evaluation, monkeypatch
     assert "more;" not in text(evaluated, whole=True)
 
 
-def test_zero_weights_are_shown_on_request(evaluated: Evaluation) -> None:
-    assert "zero weights" not in text(evaluated)
-    (line,) = (line for line in text(evaluated, whole=True).splitlines() if line.endswith("  conv1 (Convolution)"))
+def test_zero_weights_are_shown(evaluated: Evaluation) -> None:
+    (line,) = (line for line in text(evaluated).splitlines() if line.endswith("  conv1 (Convolution)"))
     row = next(row for row in evaluated.rows if row.layer.name == "conv1")
     assert f"  {row.zeros}  conv1" in line
+    weights = [row.zeros for row in evaluated.rows if row.zeros is not None]
+    shares = [f"{100 * sum(counts) / sum(each.total for each in weights):.1f} %" for counts in
+              (tuple(each.before for each in weights), tuple(each.after for each in weights))]  # fmt: skip
+    assert f"\nzero weights: {shares[0]} -> {shares[1]} of {sum(each.total for each in weights):,}\n" in text(evaluated)
 
 
 def test_no_accuracy_without_labels(tmp_path: Path) -> None:

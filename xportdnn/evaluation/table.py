@@ -8,6 +8,7 @@ from xportdnn import scales
 from xportdnn.evaluation.ranking import Row, by_damage
 from xportdnn.evaluation.result import Classified, Evaluation
 from xportdnn.evaluation.sensitivity import Effect
+from xportdnn.simulation.sparsity import total
 
 SHORT = 20  # layers of a table that is not asked for whole
 
@@ -43,6 +44,9 @@ def _summary(evaluation: Evaluation) -> str:
     if evaluation.boxes is not None:
         boxes = evaluation.boxes
         lines.append(f"detections: float {boxes.first}, quantized {boxes.second}, {boxes.matched} the same")
+    weights = total(row.zeros for row in evaluation.rows if row.zeros is not None)
+    if weights.total:
+        lines.append(f"zero weights: {weights} of {weights.total:,}")
     return "\n".join(lines)
 
 
@@ -86,12 +90,12 @@ def _layers(evaluation: Evaluation, whole: bool) -> str:
     shown = shown if whole else shown[:SHORT]
     wraps = any(row.wrapped for row in ranked)
     head = ("SQNR dB", "drop", "cosine", "saturated", *(["wrapped"] if wraps else []), "dead")
-    head = (*head, *(["zero weights"] if whole else []), "layer")
-    body = [_cells(row, wraps, whole) for row in shown]
+    head = (*head, "zero weights", "layer")
+    body = [_cells(row, wraps) for row in shown]
     return "\n".join(["layers by damage, lowest SQNR first", *_grid(head, body), *_more(len(ranked) - len(shown))])
 
 
-def _cells(row: Row, wraps: bool, zeros: bool) -> tuple[str, ...]:
+def _cells(row: Row, wraps: bool) -> tuple[str, ...]:
     return (
         "as in float" if row.identical else _number(row.sqnr_db, 1),
         _number(row.drop_db, 1),
@@ -99,7 +103,7 @@ def _cells(row: Row, wraps: bool, zeros: bool) -> tuple[str, ...]:
         _number(row.saturated, 0),
         *([_number(row.wrapped, 0)] if wraps else []),
         "" if not row.dead else f"{row.dead}/{row.channels}",
-        *(["" if row.zeros is None else str(row.zeros)] if zeros else []),
+        "" if row.zeros is None else str(row.zeros),
         f"{row.layer.name} ({row.layer.type})",
     )
 

@@ -6,6 +6,7 @@ of two have no zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from xportdnn.layers import Array, Arrays
@@ -41,6 +42,12 @@ def zeros(layer: Layer, blobs: Arrays, block: Block | None) -> Zeros:
         return Zeros(0, 0, 0)
     after = blobs if block is None else trimmed(layer, blobs, block, rounding_of(block, layer.index)).blobs
     return Zeros(_none(blobs[0]), _none(after[0]), int(blobs[0].size))
+
+
+def total(parts: Iterable[Zeros]) -> Zeros:
+    """Of several layers."""
+    found = list(parts)
+    return Zeros(*(sum(getattr(part, name) for part in found) for name in Zeros._fields))
 
 
 def _none(weight: Array) -> int:
