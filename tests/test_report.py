@@ -155,6 +155,20 @@ def test_dead_channels_are_counted(tmp_path: Path) -> None:
     assert report(made, [])["layers"][1]["dead_channels"] == 2
 
 
+def test_workers_leave_no_trace(tmp_path: Path) -> None:
+    files, pictures = write_net(tmp_path, PLAIN), write_pictures(tmp_path / "pictures", 3)
+    found = {
+        as_json(
+            api.convert(
+                files.deploy, files.weights, calibration_directory=pictures, threshold_method="max", workers=count
+            ),
+            [],
+        )
+        for count in (1, 2)
+    }
+    assert len(found) == 1
+
+
 def test_remarks(tmp_path: Path) -> None:
     remarks = reported(tmp_path, calibration_size=9)["remarks"]
     said = f"{tmp_path / 'pictures'}: 9 pictures asked for, 3 found and used"

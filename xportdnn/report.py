@@ -45,7 +45,9 @@ def report(conversion: Conversion, remarks: Sequence[Remark]) -> dict[str, Any]:
 
 
 def _options(conversion: Conversion) -> dict[str, Any]:
-    values = {name: getattr(conversion.options, name) for name in conversion.options.__dataclass_fields__}
+    # the number of workers changes nothing, so that the file is the same with any
+    names = [name for name in conversion.options.__dataclass_fields__ if name != "workers"]
+    values = {name: getattr(conversion.options, name) for name in names}
     values |= {"threshold_method": conversion.options.rule, "params_method": conversion.options.params_rule}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
