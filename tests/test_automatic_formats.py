@@ -387,6 +387,18 @@ def test_the_report(tmp_path: Path) -> None:
         pytest.param({"fl_method": "best"}, "--fl_method is one of mse, overflow, ristretto, not 'best'", id="method"),
         pytest.param({"quant_type": "Xilinx"}, "--fl_bitwidths belongs to --quant_type DynamicFixed", id="mode"),
         pytest.param(
+            {"quant_type": "Xilinx", "fl_bitwidths": None, "fl_method": "mse"},
+            "--fl_method belongs to --quant_type DynamicFixed",
+            id="method of the other mode",
+        ),
+        pytest.param(
+            {"fl_bitwidths": None, "fl_method": "mse"},
+            "--fl_method is how --fl_bitwidths auto finds formats: give that, too, or leave it out",
+            id="method of nothing",
+        ),
+        pytest.param({"threshold_method": "mse"}, "--threshold_method belongs to --quant_type Xilinx", id="thresholds"),
+        pytest.param({"params_method": "max"}, "--params_method belongs to --quant_type Xilinx", id="thresholds of weights"),
+        pytest.param(
             {"calibration_directory": ".", "calibration_seed": 1, "calibration_indices": (1, 2)},
             "--calibration_seed and --calibration_indices exclude each other",
             id="two choices of pictures",

@@ -99,7 +99,9 @@ def formats(text: str) -> dict[str, Precision]:
 
 def options(path: Path | None, **more: Any) -> Options:
     """Options that allow everything a file can ask for in one of the two modes."""
-    settings = {"calibration_directory": "pictures", "threshold_method": "mse", "force": True, **more}
+    settings = {"calibration_directory": "pictures", "force": True, **more}
+    if settings.get("quant_type") is not Mode.DYNAMIC_FIXED:
+        settings = {"threshold_method": "mse", **settings}
     return Options("deploy.prototxt", "net.caffemodel", overrides=None if path is None else str(path), **settings)
 
 

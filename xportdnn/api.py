@@ -30,7 +30,7 @@ def convert(
     quant_type: Mode | str = Mode.XILINX,
     bitwidths: Sequence[int] = DEFAULT_WIDTHS,
     fl_bitwidths: Sequence[int] | Literal["auto"] | None = None,
-    fl_method: str = "mse",
+    fl_method: str | None = None,
     calibration_directory: str | Path | None = None,
     calibration_size: int = 8,
     calibration_seed: int | None = None,

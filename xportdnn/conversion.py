@@ -126,6 +126,11 @@ def convert(options: Options, journal: Journal | None = None) -> Conversion:
 
 
 def _dynamic_fixed(options: Options, net: Net, asked: Asked, journal: Journal) -> Conversion:
+    if options.calibration_directory is not None:
+        journal.warn(
+            "--calibration_directory is not read: the formats are those of --fl_bitwidths "
+            f"{','.join(map(str, options.fraction))}; --fl_bitwidths auto finds them from pictures"
+        )
     known = _known_inputs(net, options)
     written = _written_inputs(net, known, options)
     for value in net.inputs:

@@ -29,6 +29,7 @@ from xportdnn.layers import Shape
 DEFAULT_DIMS: Shape = (3, 224, 224)
 DEFAULT_SWAP = (2, 1, 0)
 DEFAULT_MEAN = "104,117,123"
+_STEEPEST = 126  # 2**fl beyond this is no normal float32
 _WIDTHS = {Dialect.RISTRETTO: (1, 32), Dialect.JACINTO: (2, 24)}  # beyond 24 bits float32 has no whole numbers
 
 
@@ -45,7 +46,7 @@ class Options:
     quant_type: Mode = Mode.XILINX
     bitwidths: Triple = DEFAULT_WIDTHS
     fl_bitwidths: Fraction | None = None
-    fl_method: str = "mse"
+    fl_method: str | None = None
     calibration_directory: str | None = None
     calibration_size: int = 8
     calibration_seed: int | None = None
@@ -97,20 +98,30 @@ class Options:
         if self.threshold_method is not None and self.threshold_method not in THRESHOLD_METHODS:
             yield f"--threshold_method is one of {', '.join(THRESHOLD_METHODS)}, not '{self.threshold_method}'"
 
-        if self.fl_method not in FL_METHODS:
+        if self.fl_method is not None and self.fl_method not in FL_METHODS:
             yield f"--fl_method is one of {', '.join(FL_METHODS)}, not '{self.fl_method}'"
 
     def _mode_problems(self) -> Iterator[str]:
         if self.quant_type is Mode.XILINX:
             if self.calibration_directory is None:
                 yield "--quant_type Xilinx needs calibration images: give --calibration_directory DIR"
-            if self.fl_bitwidths is not None:
-                yield "--fl_bitwidths belongs to --quant_type DynamicFixed; Xilinx mode finds thresholds by itself"
-        elif self.calibrated and self.calibration_directory is None:
-            needs = "--fl_bitwidths auto" if self.fl_bitwidths == "auto" else "--trimming_mode minifloat"
-            yield f"{needs} needs calibration images: give --calibration_directory DIR"
+            for name in ("fl_bitwidths", "fl_method"):
+                if getattr(self, name) is not None:
+                    yield f"--{name} belongs to --quant_type DynamicFixed; Xilinx mode finds thresholds by itself"
+        else:
+            yield from self._fixed_problems()
         if self.calibrated and self.calibration_seed is not None and self.calibration_indices is not None:
             yield "--calibration_seed and --calibration_indices exclude each other; give one"
+
+    def _fixed_problems(self) -> Iterator[str]:
+        if self.calibrated and self.calibration_directory is None:
+            needs = "--fl_bitwidths auto" if self.fl_bitwidths == "auto" else "--trimming_mode minifloat"
+            yield f"{needs} needs calibration images: give --calibration_directory DIR"
+        if self.fl_method is not None and not self.calibrated:
+            yield "--fl_method is how --fl_bitwidths auto finds formats: give that, too, or leave it out"
+        for name in ("threshold_method", "params_method"):
+            if getattr(self, name) is not None:
+                yield f"--{name} belongs to --quant_type Xilinx; formats of DynamicFixed mode are found by --fl_method"
 
     def _dialect_problems(self) -> list[str]:
         """What the dialect does not go with."""
@@ -120,6 +131,9 @@ class Options:
             found.append(f"{dialect} knows no thresholds of Xilinx mode: give --quant_type DynamicFixed")
         if self.dialect is Dialect.JSON and self.fold:
             found.append(f"{dialect} --fold: the plan belongs to the folded prototxt; run `xportdnn fold` first")
+        if self.dialect is Dialect.JSON and max(map(abs, self.fraction)) > _STEEPEST:
+            given = _joined(self.fraction)
+            found.append(f"--fl_bitwidths {given}: a plan holds {-_STEEPEST} to {_STEEPEST} fractional bits")
         if not self.for_board and self.guards:
             found.append(f"--guards are those of CHaiDNN's board; {dialect} is not for it")
         if not self.for_board and self.matrix is not Matrix.GUIDE:
@@ -191,6 +205,11 @@ class Options:
         if self.params_method is not None:
             return self.params_method
         return "mse" if self.scale_classes is ScaleClasses.BOARD else "max"
+
+    @property
+    def fl_rule(self) -> str:
+        """How fractional lengths are found from pictures."""
+        return self.fl_method or FL_METHODS[0]
 
     @property
     def fraction(self) -> Triple:

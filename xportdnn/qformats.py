@@ -100,12 +100,12 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     Raises:
         CalibrationError: NaN or infinity in the weights or the forward.
     """
-    net, bits, method = opened.net, options.bitwidths, METHODS[options.fl_method]
+    net, bits, method = opened.net, options.bitwidths, METHODS[options.fl_rule]
     layers = runnable(net, opened.inputs)
     weights = execute.load(layers, opened.weights)
     calibrate.check_weights(net, layers, weights)
     reached = {layer.index for layer in layers} | {value.writer for value in opened.inputs}
-    as_ristretto = options.dialect is Dialect.RISTRETTO and options.fl_method == "ristretto"
+    as_ristretto = options.dialect is Dialect.RISTRETTO and options.fl_rule == "ristretto"
     group = scales.last_versions if as_ristretto else scales.fraction_classes
     classes = group(layer for layer in net.layers if layer.index in reached)
     needed = plan.needed(net, options.table, classes, Mode.DYNAMIC_FIXED)

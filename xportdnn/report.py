@@ -9,6 +9,7 @@ from typing import Any
 
 from xportdnn.calibration import Evidence
 from xportdnn.check.report import plain
+from xportdnn.choices import Mode
 from xportdnn.conversion import Conversion
 from xportdnn.guards.marks import Mark
 from xportdnn.journal import Remark
@@ -48,7 +49,10 @@ def _options(conversion: Conversion) -> dict[str, Any]:
     # the number of workers changes nothing, so that the file is the same with any
     names = [name for name in conversion.options.__dataclass_fields__ if name != "workers"]
     values = {name: getattr(conversion.options, name) for name in names}
-    values |= {"threshold_method": conversion.options.rule, "params_method": conversion.options.params_rule}
+    if conversion.options.quant_type is Mode.XILINX:
+        values |= {"threshold_method": conversion.options.rule, "params_method": conversion.options.params_rule}
+    elif conversion.options.calibrated:
+        values["fl_method"] = conversion.options.fl_rule
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

@@ -93,9 +93,8 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 @click.option(
     "--fl_method",
     type=click.Choice(FL_METHODS),
-    default="mse",
-    show_default=True,
-    help="How auto finds them: least squared error, no overflow by more than half a step, or as Ristretto does.",
+    help="How auto finds them: least squared error, no overflow by more than half a step, or as Ristretto does.  "
+    f"[default: {FL_METHODS[0]}]",
 )
 @click.option("--calibration_directory", metavar="DIR", help="Folder of calibration pictures.")
 @picked
