@@ -7,8 +7,9 @@ folded. What they cost is measured by `xportdnn evaluate`'s own code in the arit
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -118,6 +119,65 @@ def _cells(draws: Sequence[Result]) -> Iterator[str]:
     yield f"{fmean(noise):.1f}" if noise else "-"
 
 
+class Line(NamedTuple):
+    """A line of a network's table, as printed."""
+
+    folded: bool
+    method: str
+    float_top1: float | None
+    cells: tuple[float, ...]
+
+
+def lines(section: str) -> Iterator[Line]:
+    """What a network's section says."""
+    told = re.search(r"float top-1 ([\d.]+) %", section)
+    for network, method, rest in re.findall(r"^\| (as it is|folded) \| (\w+) \| (.*) \|$", section, re.MULTILINE):
+        yield Line(network == "folded", method, float(told[1]) if told else None, tuple(map(float, rest.split(" | "))))
+
+
+def summary(sections: Sequence[str]) -> Iterator[str]:
+    """Over all networks: points of top-1 lost, on the average and at worst, agreement, and SQNR."""
+    yield "## All networks"
+    yield ""
+    yield (
+        "Points of top-1 lost by classifiers: the mean, and the most that the worst draw of any network lost; their "
+        "mean agreement; mean output SQNR of all networks."
+    )
+    yield ""
+    heads = [f"{column}, {bits} bits" for bits in WIDTHS for column in ("lost", "at most", "agreement", "SQNR")]
+    yield f"| networks | formats | {' | '.join(heads)} |"
+    yield f"|---|---|{'---:|' * len(heads)}"
+    for name, group in _groups([list(lines(section)) for section in sections]).items():
+        for method in METHODS:
+            same = [line for line in group if line.method == method]
+            cells = [cell for at in range(len(WIDTHS)) for cell in _means(same, at)]
+            yield f"| {name} | {method} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _groups(networks: Iterable[Sequence[Line]]) -> dict[str, list[Line]]:
+    found: dict[str, list[Line]] = {
+        "without BatchNorm": [],
+        "with BatchNorm, as they are": [],
+        "with BatchNorm, folded": [],
+    }
+    for network in networks:
+        for line in network:
+            has_batch_norm = any(other.folded for other in network)
+            found[list(found)[has_batch_norm + line.folded]].append(line)
+    return found
+
+
+def _means(same: Sequence[Line], at: int) -> Iterator[str]:
+    """Of the width of that position."""
+    parts = [(line.float_top1, line.cells[len(line.cells) // len(WIDTHS) * at :]) for line in same]
+    classified = [(before, *cells[:3]) for before, cells in parts if before is not None]
+    yield f"{fmean(before - top1 for before, top1, _, _ in classified):.2f}"
+    yield f"{max(before - worst for before, _, worst, _ in classified):.1f}"
+    yield f"{fmean(agreement for *_, agreement in classified):.1f}"
+    yield f"{fmean(cells[0 if before is None else 3] for before, cells in parts):.1f}"
+
+
 _HEAD = f"""# What Q.F formats from pictures cost
 
 Written by `python -m benchmarks.dynamic_fixed`: DynamicFixed mode with `--fl_bitwidths auto` and each `--fl_method`,
@@ -140,7 +200,7 @@ def main(output: Path, workers: int) -> None:
             results = pool.map(measure, [case] * len(runs), *zip(*runs, strict=True))
             written.append("\n".join(table(case.name, list(results))))
             click.echo(written[-1])
-            output.write_text("\n".join(written), encoding="utf-8")
+    output.write_text("\n".join([*written, *summary(written[1:])]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,15 +37,16 @@ def layer_table(matrix: Matrix) -> str:
     return "\n".join([*rows, *(f"| {name} | {xilinx} | {dynamic} |" for name, xilinx, dynamic in table(matrix))])
 
 
-def accuracy_table() -> str:
-    """The means of docs/accuracy.md, which `python -m benchmarks.accuracy` writes."""
-    text = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
+def means(page: str) -> str:
+    """The means of a page in docs/, which `python -m benchmarks.accuracy` or `benchmarks.dynamic_fixed` writes."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     return "\n".join(line for line in text.partition("## All networks")[2].splitlines() if line.startswith("|"))
 
 
 def sections() -> dict[str, str]:
     tables = {f"matrix {matrix.value}": layer_table(matrix) for matrix in Matrix}
-    return {"options": options_table(), "accuracy": accuracy_table()} | tables
+    measured = {"accuracy": means("accuracy.md"), "dynamic fixed": means("dynamic_fixed.md")}
+    return {"options": options_table(), **measured, **tables}
 
 
 def written(text: str) -> str:

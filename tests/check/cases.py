@@ -18,6 +18,7 @@ class Case:
         says: a part of the finding's message.
         line: the line of the finding in `failing`; 0 where it does not matter.
         weights: layer name -> blobs, for rules that need a caffemodel; the passing file may have its own.
+        model: a caffemodel that no Caffe of today writes, instead of `weights`; the passing file has none.
     """
 
     failing: str
@@ -26,6 +27,7 @@ class Case:
     line: int = 0
     weights: Mapping[str, Sequence[Array]] = field(default_factory=dict)
     passing_weights: Mapping[str, Sequence[Array]] | None = None
+    model: bytes = b""
 
 
 def found(subject: Subject, rule: str) -> list[Finding]:

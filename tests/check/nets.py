@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.check.cases import Case
 from xportdnn.check import Rule, look
 from xportdnn.check.opening import subject
 from xportdnn.check.subject import Subject
@@ -35,11 +34,3 @@ def read(text: str) -> Subject:
 def messages(rule: Rule, text: str) -> list[str]:
     """What one rule finds in a text."""
     return [finding.message for finding in look(read(text), [rule])]
-
-
-def assert_case(rule: Rule, case: Case) -> None:
-    """One finding in the failing text, where and as the case says, and none in the passing one."""
-    (finding,) = look(read(case.failing), [rule])
-    assert case.says in finding.message
-    assert case.line in (0, finding.line)
-    assert messages(rule, case.passing) == []

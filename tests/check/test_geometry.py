@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.check.cases import Case
 from tests.check.converted import fixed, xilinx
-from tests.check.nets import assert_case, messages
+from tests.check.nets import messages
 from tests.small_nets import conv, data, layer
 from xportdnn.arithmetic.board.faults import Kind
 from xportdnn.check.rules.geometry import RULES
@@ -74,15 +72,6 @@ CASES: dict[str, Case] = {
         says="an average over single cells",
     ),
 }
-
-
-@pytest.mark.parametrize("rule", CASES)
-def test_rule(rule: str) -> None:
-    assert_case(BY_ID[rule], CASES[rule])
-
-
-def test_every_rule_has_a_case() -> None:
-    assert list(CASES) == list(BY_ID)
 
 
 def test_every_fault_but_those_of_formats_has_a_rule() -> None:

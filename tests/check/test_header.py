@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.check.cases import Case
-from tests.check.nets import INPUT, assert_case, convolution, layer, messages, net, read
+from tests.check.nets import INPUT, convolution, layer, messages, net, read
 from xportdnn.check import look
 from xportdnn.check.rules.header import RULES
 
@@ -52,15 +52,6 @@ CASES = {
     ),
 }
 NAMED = {rule.id: rule for rule in RULES}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_case(name: str) -> None:
-    assert_case(NAMED[name], CASES[name])
-
-
-def test_every_rule_has_a_case() -> None:
-    assert list(CASES) == list(NAMED)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.check.cases import Case
-from tests.check.nets import assert_case, messages
+from tests.check.nets import messages
 from tests.small_nets import conv, data, layer
 from xportdnn.check.rules.limits import RULES
 
@@ -67,15 +67,6 @@ CASES: dict[str, Case] = {
         says="6 of 12 windows hang over the padded picture; Caffe divides their sums by as few as 4, the board by 9",
     ),
 }
-
-
-@pytest.mark.parametrize("rule", CASES)
-def test_rule(rule: str) -> None:
-    assert_case(BY_ID[rule], CASES[rule])
-
-
-def test_every_rule_has_a_case() -> None:
-    assert list(CASES) == list(BY_ID)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 7, 11])

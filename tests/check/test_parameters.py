@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.check.cases import Case
-from tests.check.nets import assert_case, layer, messages, net
+from tests.check.nets import layer, messages, net
 from xportdnn.check.rules.parameters import RULES
 
 
@@ -72,15 +72,6 @@ CASES = {
     ),
 }
 NAMED = {rule.id: rule for rule in RULES}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_case(name: str) -> None:
-    assert_case(NAMED[name], CASES[name])
-
-
-def test_every_rule_has_a_case() -> None:
-    assert list(CASES) == list(NAMED)
 
 
 @pytest.mark.parametrize(

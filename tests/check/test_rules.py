@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from xportdnn.check import Rule, all_rules, opening
 from xportdnn.check.fix import all_fixes
 from xportdnn.check.rules import rules_without_weights
 from xportdnn.check.subject import Subject
-from xportdnn.layers import Array
 from xportdnn.prototxt import Source
 
 MODULES = [info.name for info in pkgutil.iter_modules(tests.check.__path__) if info.name.startswith("test_")]
@@ -34,11 +32,11 @@ CASES: dict[str, Case] = {
 TEXTS = ("title", "why", "remedy", "source")
 
 
-def opened(text: str, weights: Mapping[str, Sequence[Array]], folder: Path) -> Subject:
+def opened(text: str, weights: bytes, folder: Path) -> Subject:
     model = None
     if weights:
         path = folder / "net.caffemodel"
-        path.write_bytes(caffemodel(weights))
+        path.write_bytes(weights)
         model = files.read(path)
     return opening.subject(Source("net.prototxt", text), model)
 
@@ -69,15 +67,12 @@ def test_every_case_is_of_a_rule() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(CASES) & set(RULES)))
 def test_case(name: str, tmp_path: Path) -> None:
-    """Rules that need a caffemodel of their own making are tried by their own module."""
     case = CASES[name]
-    if RULES[name].needs in ("weights", "model") and not case.weights:
-        pytest.skip("its weights are made where the case stands")
-    broken = found(opened(case.failing, case.weights, tmp_path), name)
-    assert any(case.says in finding.message for finding in broken)
-    assert case.line in (0, *(finding.line for finding in broken))
+    (broken,) = found(opened(case.failing, case.model or caffemodel(case.weights), tmp_path), name)
+    assert case.says in broken.message
+    assert case.line in (0, broken.line)
     kept = case.weights if case.passing_weights is None else case.passing_weights
-    assert found(opened(case.passing, kept, tmp_path), name) == []
+    assert found(opened(case.passing, caffemodel(kept), tmp_path), name) == []
 
 
 def test_rules_that_fixes_name_exist() -> None:
