@@ -397,7 +397,7 @@ def test_the_report(tmp_path: Path) -> None:
             id="method of nothing",
         ),
         pytest.param({"threshold_method": "mse"}, "--threshold_method belongs to --quant_type Xilinx", id="thresholds"),
-        pytest.param({"params_method": "max"}, "--params_method belongs to --quant_type Xilinx", id="thresholds of weights"),
+        pytest.param({"params_method": "max"}, "--params_method belongs to --quant_type Xilinx", id="weights"),
         pytest.param(
             {"calibration_directory": ".", "calibration_seed": 1, "calibration_indices": (1, 2)},
             "--calibration_seed and --calibration_indices exclude each other",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.small_nets import PLAIN, Files, write_net
 from xportdnn import api, cli
-from xportdnn.choices import Dialect, Matrix, Mode, Triple
+from xportdnn.choices import Dialect, Matrix, Mode, ScaleClasses, Triple
 from xportdnn.errors import UsageError
 from xportdnn.journal import Journal, Level
 from xportdnn.options import Options
@@ -33,7 +33,9 @@ def files(tmp_path: Path) -> Files:
         ),
         pytest.param({"dialect": Dialect.JACINTO}, "--quant_type DynamicFixed", id="thresholds-jacinto"),
         pytest.param({**FIXED, "dialect": Dialect.JSON, "fold": True}, "xportdnn fold", id="plan-of-a-folded-net"),
-        pytest.param({**RISTRETTO, "guards": True}, "--guards are those of CHaiDNN", id="guards"),
+        pytest.param({**RISTRETTO, "guards": True}, "--guards is about CHaiDNN's board", id="guards"),
+        pytest.param({**JACINTO, "guards": False}, "--no_guards is about CHaiDNN's board", id="no-guards"),
+        pytest.param({**JACINTO, "scale_classes": ScaleClasses.ORIGINAL}, "--scale_classes original is", id="classes"),
         pytest.param({**JACINTO, "matrix": Matrix.PARSER}, "--matrix parser", id="matrix"),
         pytest.param({**FIXED, "trimming_mode": "minifloat"}, "belongs to --dialect ristretto", id="trimming-mode"),
         pytest.param({**RISTRETTO, "trimming_mode": "float"}, "is one of dynamic_fixed_point,", id="unknown-mode"),
@@ -58,7 +60,20 @@ def files(tmp_path: Path) -> Files:
             id="overrides-of-powers",
         ),
         pytest.param({**JACINTO, "fl_bitwidths": Triple(1, 2, 3)}, "as it runs", id="fractions-of-jacinto"),
-        pytest.param({**JACINTO, "overrides": "layers.json"}, "as it runs", id="overrides-of-jacinto"),
+        *(
+            pytest.param(
+                {**JACINTO, name: value}, f"--{name} with --dialect jacinto: .* as it runs", id=f"{name}-of-jacinto"
+            )
+            for name, value in {
+                "overrides": "layers.json",
+                "fl_method": "mse",
+                "threshold_method": "mse",
+                "params_method": "max",
+                "calibration_directory": "pictures",
+                "calibration_seed": 1,
+                "calibration_indices": (1, 2),
+            }.items()
+        ),
         pytest.param({**JACINTO, "bitwidths": Triple(8, 12, 6)}, "must be equal", id="widths-of-jacinto"),
         pytest.param({**JACINTO, "bitwidths": Triple(8, 25, 8)}, "25 is outside 2 to 24", id="jacinto-too-wide"),
         pytest.param({**RISTRETTO, "bitwidths": Triple(8, 0, 8)}, "0 is outside 1 to 32", id="ristretto-without-bits"),
@@ -68,6 +83,35 @@ def files(tmp_path: Path) -> Files:
 def test_contradictions(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Options("deploy.prototxt", "net.caffemodel", **given)
+
+
+@pytest.mark.parametrize("mode", ["minifloat", "float"])
+def test_only_what_is_wrong_is_said(mode: str) -> None:
+    """caffe-jacinto has no trimming mode; what the mode would want of the widths is nobody's concern."""
+    with pytest.raises(UsageError) as caught:
+        Options("a", "b", **JACINTO, trimming_mode=mode, bitwidths=Triple(8, 12, 8))
+    assert str(caught.value) == "--trimming_mode belongs to --dialect ristretto"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("jacinto", "bitwidth_weights: 12\n  bitwidth_activations: 8\n  bitwidth_bias: 16\n"),
+        ("chaidnn", "bw_params: 6"),
+    ],
+    ids=["jacinto", "chaidnn"],
+)
+@pytest.mark.parametrize("given", [[], ["--bitwidths", "6,6,6"]], ids=["default", "given"])
+def test_widths_that_are_not_given(
+    given: list[str], dialect: str, said: str, files: Files, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Those of caffe-jacinto itself, unless there are others."""
+    how = ["--quant_type", "DynamicFixed", "--dialect", dialect, "--quantized_deploy_model", "-"]
+    assert cli._run([*files.arguments, *how, *given], False) == 0
+    found = capfdbinary.readouterr().out.decode()
+    assert (said in found) is (not given or dialect == "chaidnn")
+    if not given:
+        assert api.convert(files.deploy, files.weights, dialect=dialect, **FIXED).text == found
 
 
 @pytest.mark.parametrize("dialect", [Dialect.RISTRETTO, Dialect.JACINTO], ids=lambda dialect: dialect.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from xportdnn.dialects.jacinto import NetQuantization
 from xportdnn.errors import InputError, LayerError, NetworkError, UsageError
 from xportdnn.evaluation.options import EvaluationOptions
 from xportdnn.evaluation.run import evaluate
-from xportdnn.journal import Journal
+from xportdnn.journal import Journal, Level
 from xportdnn.layers import Array, Arrays
 from xportdnn.simulation.command import SimulationOptions, simulate_files
 from xportdnn.simulation.jacinto import merged, prepare, ranges_of
@@ -86,8 +87,35 @@ def test_scale(
 
 @pytest.mark.parametrize("with_offset", [False, True], ids=["plain", "offset"])
 def test_a_range_of_nothing_is_refused(with_offset: bool) -> None:
-    with pytest.raises(LayerError, match="all numbers of a blob are 0"):
+    with pytest.raises(LayerError, match="divides by the range of these numbers, which is 0"):
         of_range(0.0, 0.0, 8, False, with_offset)
+
+
+def test_one_repeated_number_has_a_range_without_offset() -> None:
+    """255 / 0.5, but nothing to divide by where the range is max - min."""
+    assert of_range(0.5, 0.5, 8, False, False).scale == 510.0
+    with pytest.raises(LayerError, match="which is 0"):
+        of_range(0.5, 0.5, 8, False, True)
+
+
+@pytest.mark.parametrize("power_of_two", [False, True], ids=["plain", "power-of-two"])
+@pytest.mark.parametrize("with_offset", [False, True], ids=["centred", "offset"])
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((-1.0, 3.5e38), "no range of these numbers in float32"),
+        ((-3e38, 3e38), "no range of these numbers in float32"),
+        ((float("nan"), 1.0), "no range of these numbers in float32"),
+        ((-float("inf"), 1.0), "no range of these numbers in float32"),
+        ((0.0, 1e-40), "no scale for a range as small"),
+    ],
+    ids=["large", "wide", "nan", "inf", "small"],
+)
+def test_ranges_beyond_float32_are_refused(
+    ends: tuple[float, float], said: str, with_offset: bool, power_of_two: bool
+) -> None:
+    with pytest.raises(LayerError, match=said):
+        of_range(*ends, 8, power_of_two, with_offset)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +250,53 @@ def test_stochastic_rounding_is_the_same_in_every_run() -> None:
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_layer_of_zeros_is_named() -> None:
-    with pytest.raises(NetworkError, match=r'layer "a".*ignored_layer_names'):
-        run(RELU, {"a": (WEIGHTS["a"][0], f32([0.0]))}, INPUT, NetQuantization())
+FLAT = {"a": (f32([[[[1.5]]], [[[0.5]]]]), f32([0.125, 0.125]))}
+TWO = data(1, 1, 1, 3) + conv("a", "data", "a", 2) + layer("relu", "ReLU", "a", "a")
+
+
+def test_a_constant_bias_is_named_with_what_works() -> None:
+    said = (
+        r'layer "a" .*: its bias, all 0.125: caffe-jacinto divides by .*power2_scale_weights: true.* --skip_layers a '
+    )
+    with pytest.raises(NetworkError, match=said):
+        run(TWO, FLAT, INPUT, NetQuantization())
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [NetQuantization(power2_scale_weights=True), NetQuantization(ignored_layer_names=("a",))],
+    ids=["power-of-two", "skipped"],
+)
+def test_what_works_with_a_constant_bias(wanted: NetQuantization) -> None:
+    """0.125 stays what it is: 2**16 times that is a whole number."""
+    tops = run(TWO, FLAT, INPUT, replace(wanted, quantize_activations=False))
+    np.testing.assert_allclose(tops["relu"].ravel(), [3.125, 0, 0.875, 1.125, 0, 0.375], atol=2e-3)
+    assert all(np.isfinite(top).all() for top in tops.values())
+
+
+def test_tops_of_zeros_are_named() -> None:
+    zeros = {"a": (f32([[[[-1.0]]]]), f32([-3.0]))}
+    with pytest.raises(NetworkError, match=r'layer "relu" .*: what it writes, all 0: .*--skip_layers relu '):
+        run(RELU, zeros, INPUT, BARE)
+
+
+def test_the_conversion_warns_of_a_constant_bias(tmp_path: Path) -> None:
+    blobs = {"conv1": (np.linspace(-1, 1, 108, dtype=np.float32).reshape(4, 3, 3, 3), np.full(4, 0.5, np.float32))}
+    files = write_net(tmp_path, PLAIN, blobs)
+    cases: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "skipped": {"skip_layers": ["conv1"]},
+        "power of two": {"net_quantization_param": "power2_scale_weights: true"},
+        "no offset": {"net_quantization_param": "apply_offset_weights: false"},
+        "float weights": {"net_quantization_param": "quantize_weights: false"},
+    }
+    for name, options in cases.items():
+        journal = Journal()
+        converted(files, journal=journal, **options)
+        told = [remark.text for remark in journal.remarks if remark.level is Level.WARNING]
+        assert [
+            ('layer "conv1"' in each, "its bias, all 0.5" in each, "--skip_layers conv1" in each) for each in told
+        ] == ([(True, True, True)] if name == "plain" else []), name
 
 
 def test_ranges_are_those_when_the_frame_is_done() -> None:
@@ -304,7 +376,7 @@ def test_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("power2_range: true", "has no field power2_range"),
+        ("power2_range: true", "power2_range is no field of caffe-jacinto 0.17"),
         ("bitwidth_weights: 8", "is what --bitwidths says"),
         ('ignored_layer_names: "a"', "is what --skip_layers says"),
         ("quantize_weights: maybe", "must be true or false"),
@@ -339,22 +411,89 @@ def test_nothing_to_read() -> None:
 @pytest.mark.parametrize(
     ("block", "said"),
     [
-        ("quantize: true net_quantization_param { power2_range: true }", "power2_range is no field"),
         ("net_quantization_param { }", "without `quantize: true`"),
         ("quantize: false net_quantization_param { }", "without `quantize: true`"),
-        ("quantize: true net_quantization_param { quantization_start: 0 }", "switches quantization off"),
-        ("quantize: true net_quantization_param { update_quantization_param: false }", "recorded in a caffemodel"),
-        ("quantize: true net_quantization_param { power2_scale_activations: true }", "not described well enough"),
-        ("quantize: true net_quantization_param { bitwidth_bias: 32 }", "2 to 24 bits"),
-        (f"quantize: true net_quantization_param {{ precision: {jacinto.FLOAT} }}", "quantizes nothing"),
-        ("quantize: true net_quantization_param { quantize_weights: 3 }", "must be true or false"),
+        ("quantize: true net_quantization_param { bitwidth_weights: 1 }", "bitwidth_weights: 1; 2 to 24 bits"),
         ("quantize: true net_quantization_param { } net_quantization_param { }", "there are 2 values"),
     ],
-    ids=["field", "no-switch", "off", "start", "recorded", "mixed-powers", "bits", "float", "value", "twice"],
+    ids=["no-switch", "off", "bits", "twice"],
 )
 def test_what_cannot_be_simulated_is_named(block: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         jacinto.read(net_of(f"{block}\n{PLAIN}"))
+
+
+UNUSABLE = {
+    "quantization_start: 0": "switches quantization off",
+    "quantization_start: 2147483648": "does not fit into 32 bits",
+    "update_quantization_param: false": "recorded in a caffemodel",
+    "power2_scale_activations: true": "not described well enough",
+    "bitwidth_bias: 0": "bitwidth_bias: 0; 2 to 24 bits",
+    "bitwidth_bias: 32": "bitwidth_bias: 32; 2 to 24 bits",
+    f"precision: {jacinto.FLOAT}": "quantizes nothing",
+    "quantize_weights: 3": "must be true or false",
+    "quantize_weights: true quantize_weights: true": "quantize_weights is given more than once",
+    "power2_range: true": "power2_range is no field",
+    "range_update_factor: 0": "range_update_factor: 0; it must be above 0 and at most 1",
+    "range_update_factor: 1.5": "range_update_factor: 1.5; it must be",
+    "range_update_factor: nan": "range_update_factor: nan; it must be",
+    "range_expansion_factor: nan": "range_expansion_factor: nan leaves nothing of numbers of 8 bits",
+    "range_expansion_factor: inf": "range_expansion_factor: inf leaves nothing",
+    "range_expansion_factor: -2": "range_expansion_factor: -2 leaves nothing",
+    "range_expansion_factor: 1e30": "leaves nothing of numbers of 8 bits; give more than 1/128 and less than 128",
+    "range_expansion_factor: 128": "range_expansion_factor: 128 leaves nothing",
+    "range_expansion_factor: 0": "range_expansion_factor: 0 leaves nothing",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), UNUSABLE.items(), ids=UNUSABLE)
+def test_both_ends_refuse_the_same(text: str, said: str) -> None:
+    """What is not simulated is not written, either."""
+    with pytest.raises(UsageError, match=said):
+        jacinto.chosen(text, Triple(8, 12, 8), ())
+    with pytest.raises(InputError, match=said) as caught:
+        jacinto.read(net_of(f"quantize: true {jacinto.BLOCK} {{ {text} }}\n{PLAIN}"))
+    assert not isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize("factor", [127.9, 0.008], ids=str)
+def test_the_widest_and_the_narrowest_range_leave_something(factor: float) -> None:
+    """Of the largest number one step at least; of all others what is clipped."""
+    assert jacinto.chosen(f"range_expansion_factor: {factor}", Triple(8, 12, 8), ())
+    top = run(RELU, WEIGHTS, INPUT, replace(BARE, range_expansion_factor=factor))["relu"]
+    assert np.isfinite(top).all()
+    assert top.max() > 0
+
+
+def test_everything_wrong_is_said_at_once() -> None:
+    text = "quantization_start: 0 bitwidth_bias: -1 foo: 1 bitwidth_weights: 8 range_update_factor: 2"
+    with pytest.raises(UsageError) as caught:
+        jacinto.chosen(text, Triple(8, 12, 8), ())
+    assert len(caught.value.problems) == 5
+    with pytest.raises(InputError) as refused:
+        jacinto.read(net_of(f"{jacinto.BLOCK} {{ {text} }}\n{PLAIN}"))
+    assert len(refused.value.problems) == 5  # its own width is right there, but `quantize` is missing
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    """An option is bad usage, a file that somebody wrote is bad input."""
+    files, bad = write_net(tmp_path, PLAIN), "range_expansion_factor: nan"
+    target = tmp_path / "out.prototxt"
+    how = ["--dialect", "jacinto", "--quant_type", "DynamicFixed", f"--{jacinto.BLOCK}", bad]
+    assert cli._run([*files.arguments, *how, "--quantized_deploy_model", str(target)], False) == 2
+    assert not target.exists()
+    target.write_text(f"quantize: true {jacinto.BLOCK} {{ {bad} }}\n{PLAIN}", encoding="utf-8")
+    np.save(tmp_path / "in.npy", np.ones((1, 3, 10, 12), np.float32))
+    given = [
+        "--weights",
+        str(files.weights),
+        "--input",
+        str(tmp_path / "in.npy"),
+        "--blobs_dir",
+        str(tmp_path / "blobs"),
+    ]
+    assert cli._run(["simulate", "--deploy_model", str(target), *given], False) == 1
+    assert not (tmp_path / "blobs").exists()
 
 
 def test_recorded_ranges_are_not_read() -> None:
@@ -408,7 +547,7 @@ def test_only_fake(arithmetic: Arithmetic, tmp_path: Path) -> None:
 
 def test_evaluate_says_that_it_cannot(tmp_path: Path) -> None:
     files = written(tmp_path)
-    with pytest.raises(InputError, match="follow the order of the pictures"):
+    with pytest.raises(InputError, match="`xportdnn simulate` takes this file"):
         evaluate(EvaluationOptions(str(files.deploy), str(files.weights), str(ROOT / "calibration" / "shapes")))
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xportdnn import conversion, execute
-from xportdnn.choices import DEFAULT_WIDTHS, Dialect, Matrix, Mode, ScaleClasses, Triple
+from xportdnn.choices import Dialect, Matrix, Mode, ScaleClasses, Triple
 from xportdnn.errors import NetworkError, UsageError
 from xportdnn.journal import Journal
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value
 from xportdnn.opening import Opened, complete, open_net, open_weights
-from xportdnn.options import Options
+from xportdnn.options import Options, widths
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -28,7 +28,7 @@ def convert(
     weights: str | Path,
     *,
     quant_type: Mode | str = Mode.XILINX,
-    bitwidths: Sequence[int] = DEFAULT_WIDTHS,
+    bitwidths: Sequence[int] | None = None,
     fl_bitwidths: Sequence[int] | Literal["auto"] | None = None,
     fl_method: str | None = None,
     calibration_directory: str | Path | None = None,
@@ -68,7 +68,7 @@ def convert(
         deploy_model=str(deploy_model),
         weights=str(weights),
         quant_type=Mode(quant_type),
-        bitwidths=Triple(*bitwidths),
+        bitwidths=widths(bitwidths, Dialect(dialect)),
         fl_bitwidths=fl_bitwidths if fl_bitwidths in (None, "auto") else Triple(*fl_bitwidths),
         fl_method=fl_method,
         calibration_directory=None if calibration_directory is None else str(calibration_directory),

@@ -72,4 +72,5 @@ FL_METHODS = ("mse", "overflow", "ristretto")
 TRIMMING_MODES = ("dynamic_fixed_point", "minifloat", "integer_power_of_2_weights")
 BOARD_WIDTHS = (6, 8)
 DEFAULT_WIDTHS = Triple(6, 6, 6)
+JACINTO_WIDTHS = Triple(8, 12, 8)  # the defaults of caffe-jacinto
 DEFAULT_FRACTION = Triple(2, 5, 2)

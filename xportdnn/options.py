@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from xportdnn.choices import (
     DEFAULT_FRACTION,
     DEFAULT_WIDTHS,
     FL_METHODS,
+    JACINTO_WIDTHS,
     PARAMS_METHODS,
     THRESHOLD_METHODS,
     TRIMMING_MODES,
@@ -29,6 +30,11 @@ from xportdnn.layers import Shape
 DEFAULT_DIMS: Shape = (3, 224, 224)
 DEFAULT_SWAP = (2, 1, 0)
 DEFAULT_MEAN = "104,117,123"
+# what formats are decided by
+_FORMATS = (
+    "fl_bitwidths", "fl_method", "threshold_method", "params_method", "overrides", "calibration_directory",
+    "calibration_seed", "calibration_indices",
+)  # fmt: skip
 _STEEPEST = 126  # 2**fl beyond this is no normal float32
 _WIDTHS = {Dialect.RISTRETTO: (1, 32), Dialect.JACINTO: (2, 24)}  # beyond 24 bits float32 has no whole numbers
 
@@ -134,8 +140,12 @@ class Options:
         if self.dialect is Dialect.JSON and max(map(abs, self.fraction)) > _STEEPEST:
             given = _joined(self.fraction)
             found.append(f"--fl_bitwidths {given}: a plan holds {-_STEEPEST} to {_STEEPEST} fractional bits")
-        if not self.for_board and self.guards:
-            found.append(f"--guards are those of CHaiDNN's board; {dialect} is not for it")
+        if not self.for_board and self.guards is not None:
+            given = "--guards" if self.guards else "--no_guards"
+            found.append(f"{given} is about CHaiDNN's board; {dialect} is not for it")
+        if not self.for_board and self.scale_classes is not ScaleClasses.BOARD:
+            given = f"--scale_classes {self.scale_classes.value}"
+            found.append(f"{given} is about CHaiDNN's thresholds; {dialect} has none")
         if not self.for_board and self.matrix is not Matrix.GUIDE:
             found.append(f"--matrix {self.matrix.value} is one of CHaiDNN's tables; {dialect} has its own layers")
         if self.trimming_mode is not None and self.dialect is not Dialect.RISTRETTO:
@@ -145,6 +155,8 @@ class Options:
         return [*found, *self._ristretto_problems(), *self._jacinto_problems()]
 
     def _ristretto_problems(self) -> Iterator[str]:
+        if self.dialect is not Dialect.RISTRETTO:
+            return
         mode = f"--trimming_mode {self.trims}"
         if self.trims not in TRIMMING_MODES:
             yield f"--trimming_mode is one of {', '.join(TRIMMING_MODES)}, not '{self.trims}'"
@@ -158,7 +170,7 @@ class Options:
     def _jacinto_problems(self) -> Iterator[str]:
         if self.dialect is not Dialect.JACINTO:
             return
-        for name in ("fl_bitwidths", "overrides"):
+        for name in _FORMATS:
             if getattr(self, name) is not None:
                 yield f"--{name} with --dialect jacinto: caffe-jacinto finds the formats of every layer as it runs"
         if self.bitwidths.layer_in != self.bitwidths.layer_out:
@@ -226,6 +238,13 @@ class Options:
 
 # The options about how a picture becomes the network's input, which several commands have.
 PREPROCESSING = ("dims", "transpose", "channel_swap", "raw_scale", "mean_value", "input_scale")
+
+
+def widths(given: Sequence[int] | None, dialect: Dialect) -> Triple:
+    """The bit-widths; where none are given, the user guide's or caffe-jacinto's."""
+    if given is not None:
+        return Triple(*given)
+    return JACINTO_WIDTHS if dialect is Dialect.JACINTO else DEFAULT_WIDTHS
 
 
 def preprocessing(options: object) -> dict[str, Any]:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from xportdnn.layers import Array
 
 
+_GREATEST = (2 - 2.0**-23) * 2.0**127  # of float32
+
+
 class Scaled(NamedTuple):
     """Integers of `bits` bits.
 
@@ -50,20 +53,21 @@ def of_range(minimum: float, maximum: float, bits: int, power_of_two: bool, with
     """The format for numbers of this range.
 
     Raises:
-        LayerError: the range is empty; caffe-jacinto divides by it and goes on with NaN.
+        LayerError: the range is empty; caffe-jacinto divides by it and goes on with NaN. Or float32 cannot hold it, or
+            the scale that follows from it.
     """
+    if not (abs(minimum) <= _GREATEST and abs(maximum) <= _GREATEST and maximum - minimum <= _GREATEST):
+        raise LayerError("caffe-jacinto has no range of these numbers in float32")
     low, high = np.float32(minimum), np.float32(maximum)
     signed = not (low >= 0 or with_offset)
     extent = abs(high - low) if with_offset else max(abs(low), abs(high))
-    if power_of_two:
-        scale = np.float32(math.ldexp(1.0, bits - signed - _bits_of(float(extent))))
-    elif extent == 0:
-        raise LayerError(
-            f"all numbers of a blob are {minimum:g}, a range that caffe-jacinto divides by; power2_scale_weights and "
-            "power2_scale_activations do without a division, or put the layer into ignored_layer_names"
-        )
-    else:
-        scale = np.float32((1 << bits - signed) - 1) / extent
+    if not extent and not power_of_two:
+        raise LayerError("caffe-jacinto divides by the range of these numbers, which is 0, and goes on with NaN")
+    largest = (1 << bits - signed) - 1
+    wide = math.ldexp(1.0, bits - signed - _bits_of(float(extent))) if power_of_two else largest / float(extent)
+    if wide > _GREATEST:
+        raise LayerError("caffe-jacinto has no scale for a range as small as that of these numbers in float32")
+    scale = np.float32(wide) if power_of_two else np.float32(largest) / extent
     return Scaled(bits, float(scale), float(-low * scale) if with_offset else 0.0, signed)
 
 

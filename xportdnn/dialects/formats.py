@@ -26,10 +26,10 @@ def formats(net: Net, plan: str | None, weights: str | None, journal: Journal) -
     if found:
         _warn_of_plain(net, found, journal)
         return found
-    if jacinto.read(net) is not None:
+    if plan is None and jacinto.read(net) is not None:
         raise InputError(
-            f"{net.source.name}: the ranges of {jacinto.BLOCK} follow the order of the pictures; `xportdnn simulate` "
-            "runs one batch of them, nothing else can"
+            f"{net.source.name}: the ranges of {jacinto.BLOCK} follow the order of the pictures, so that there are no "
+            "fixed formats to compare with; `xportdnn simulate` takes this file, with --images DIR or --input FILE.npy"
         )
     raise InputError(
         f"{plan or net.source.name}: no layer of this file has formats, in a precision_param or Ristretto's "

@@ -16,6 +16,8 @@ from xportdnn import scales
 from xportdnn.blocks import number
 from xportdnn.choices import Mode
 from xportdnn.codefile import digest, is_codefile
+from xportdnn.dialects import planmatch, planschema
+from xportdnn.dialects.planschema import FORMAT, VERSION, shown
 from xportdnn.errors import InputError
 from xportdnn.folder import Picture
 from xportdnn.journal import Journal
@@ -27,7 +29,7 @@ from xportdnn.precision import Precision, of_fields
 from xportdnn.prototxt import to_bytes
 from xportdnn.version import __version__
 
-FORMAT, VERSION = "xportdnn.plan", 1
+_DIGITS = 1000  # of a whole number that is looked at
 # what names files, or cannot change a number
 _NO_DECISIONS = {
     "deploy_model", "weights", "workers", "strict", "force", "fold", "dialect", "trimming_mode",
@@ -110,80 +112,55 @@ def read(path: str, net: Net, weights: str | None, journal: Journal) -> dict[int
         weights: its caffemodel.
 
     Raises:
-        InputError: the file is no plan, or one of another prototxt.
+        InputError: the file is no plan, breaks the schema, or is the plan of another prototxt: everything at once.
     """
     plan = _parsed(path)
-    _compare(path, plan, net, weights, journal)
-    problems: list[str] = []
-    found: dict[int, Precision] = {}
-    for layer, entry in zip(net.layers, plan["layers"], strict=True):
-        fields = entry.get("precision_param")
-        if fields is None:
-            continue
-        wrong = [name for name, value in fields.items() if not _fits(name, value)]
-        problems += [f"{net.at(layer)}: {name} cannot be {json.dumps(fields[name])}" for name in wrong]
-        if not wrong:
-            found[layer.index] = of_fields(
-                (name, tuple(value) if isinstance(value, list) else value) for name, value in fields.items()
-            )
-    if problems:
-        raise InputError(f"{path}: formats that cannot be read:", problems)
-    return found
+    found = [*planschema.problems(plan), *planmatch.problems(plan, net)]
+    if len(found) == 1:
+        raise InputError(f"{path}: {found[0]}")
+    if found:
+        raise InputError(f"{path}: this plan cannot be used:", found)
+    recorded = plan["weights"]["sha256"]
+    if weights is not None and not is_codefile(weights) and recorded != digest(Path(weights).read_bytes()):
+        journal.warn(f"{path}: was made with another caffemodel than {weights}")
+    blocks = zip(net.layers, (entry["precision_param"] for entry in plan["layers"]), strict=True)
+    return {layer.index: _precision(fields) for layer, fields in blocks if fields is not None}
 
 
-def _parsed(path: str) -> dict[str, Any]:
+def _parsed(path: str) -> Mapping[str, Any]:
     try:
-        content = json.loads(Path(path).read_bytes().decode("utf-8", "surrogateescape"))
+        text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        content = json.loads(text, object_pairs_hook=planschema.Pairs, parse_int=_whole)
     except ValueError as error:
         raise InputError(f"{path}: this is no JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: this is no plan: its brackets are nested too deep") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: this is no plan; give what a conversion with --dialect json wrote")
-    if content.get("version") != VERSION:
-        raise InputError(f"{path}: plans of version {content.get('version')} are not known here; convert again")
-    if not _is_whole(content):
-        raise InputError(f"{path}: the plan is damaged; convert again")
+    version = content.get("version", VERSION)
+    if planschema.is_number(version) and version != VERSION:
+        raise InputError(f"{path}: plans of version {shown(version)} are not known here; convert again")
     return content
 
 
-def _is_whole(plan: Mapping[str, Any]) -> bool:
-    """Whether what `read` looks at is there, in the shape of the schema."""
-    files = all(isinstance(plan.get(name), dict) for name in ("deploy_model", "weights"))
-    layers = plan.get("layers")
-    return files and isinstance(layers, list) and all(_is_layer(entry) for entry in layers)
+def _whole(digits: str) -> int:
+    # how many digits Python reads depends on its version
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
-def _is_layer(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-        return False
-    return isinstance(entry.get("precision_param"), dict | None)
+def _precision(fields: Mapping[str, Any]) -> Precision:
+    """The block of fields that the schema allows."""
+    return of_fields((name, _value(name, value)) for name, value in fields.items())
 
 
-def _compare(path: str, plan: Mapping[str, Any], net: Net, weights: str | None, journal: Journal) -> None:
-    found = digest(to_bytes(net.source.on_disk.text))
-    names = [layer.name for layer in net.layers]
-    if plan["deploy_model"].get("sha256") != found or [entry["name"] for entry in plan["layers"]] != names:
-        raise InputError(
-            f"{path}: is the plan of another prototxt ({plan['deploy_model'].get('name')}) than {net.source.name}; "
-            "--deploy_model takes the float prototxt as it was converted"
-        )
-    if weights is None or is_codefile(weights):
-        return
-    if plan["weights"].get("sha256") != digest(Path(weights).read_bytes()):
-        journal.warn(f"{path}: was made with another caffemodel than {weights}")
-
-
-def _fits(name: str, value: object) -> bool:
-    """Whether a field takes such a value."""
+def _value(name: str, value: Any) -> FieldValue:
+    if isinstance(value, list):
+        return tuple(map(float, value))
     if name == "quant_type":
-        return value in [mode.value for mode in Mode]
-    if name == "th_params":
-        return isinstance(value, list) and all(_is_number(each) for each in value)
-    if name.startswith("th_"):
-        return _is_number(value)
-    return name in Precision.__dataclass_fields__ and isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value)
+    return float(value) if name.startswith("th_") else int(value)

@@ -19,7 +19,8 @@ from xportdnn.arithmetic import scaled
 from xportdnn.arithmetic.rounding import Rounding, half_away, stochastic
 from xportdnn.arithmetic.scaled import Scaled
 from xportdnn.choices import Arithmetic
-from xportdnn.dialects.jacinto import STOCHASTIC, NetQuantization
+from xportdnn.dialects.jacinto import MULTIPLYING, STOCHASTIC, NetQuantization, of_blob, quantizes, remedy
+from xportdnn.errors import LayerError
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
@@ -29,8 +30,7 @@ from xportdnn.simulation.held import Floats, Hardware, Held, Outcome
 from xportdnn.simulation.places import Problems
 from xportdnn.simulation.run import Simulation
 
-_MULTIPLYING = frozenset({"Convolution", "InnerProduct", "Deconvolution"})
-_QUANTIZING = _MULTIPLYING | {"BatchNorm", "Scale", "ReLU", "PReLU", "Eltwise", "Concat", "Bias", "Pooling"}
+_QUANTIZING = MULTIPLYING | {"BatchNorm", "Scale", "ReLU", "PReLU", "Eltwise", "Concat", "Bias", "Pooling"}
 
 
 class Range(NamedTuple):
@@ -110,9 +110,9 @@ def prepare(
 
     for layer in layers:
         own = blobs[layer.index] = weights.get(layer.index, ())
-        if wanted.quantize_weights and _takes_part(layer, wanted) and plain_type(layer) in _MULTIPLYING:
+        if quantizes(layer, wanted):
             with unfit.of(layer):
-                forms = [_of_blob(wanted, blob, is_bias=index > 0) for index, blob in enumerate(own)]
+                forms = [of_blob(layer, index, blob, wanted) for index, blob in enumerate(own)]
                 clipped[layer.index] = sum(map(scaled.beyond, own[:1], forms[:1]))
                 # only the weights are clipped, the bias is not
                 blobs[layer.index] = tuple(
@@ -124,7 +124,7 @@ def prepare(
         ranges = ranges_of(net, layers, weights, feeds)
         for value in _quantized(net, layers, wanted, feeds):
             with unfit.of(net.layers[value.writer]):
-                formats[value] = _of_top(wanted, ranges[value])
+                formats[value] = _of_top(net.layers[value.writer], wanted, ranges[value])
     unfit.check("caffe-jacinto has no format for the numbers of these layers:")
     level = Jacinto(net, blobs, formats, rounding, clipped)
     fed = {
@@ -134,21 +134,20 @@ def prepare(
     return Simulation(net, layers, {}, Arithmetic.FAKE, level), fed
 
 
-def _of_blob(wanted: NetQuantization, blob: Array, is_bias: bool) -> Scaled:
-    bits = wanted.bitwidth_bias if is_bias else wanted.bitwidth_weights
-    least, greatest = float(blob.min()), float(blob.max())
-    return scaled.of_range(least, greatest, bits, wanted.power2_scale_weights, wanted.apply_offset_weights)
-
-
-def _of_top(wanted: NetQuantization, seen: Range) -> Scaled:
+def _of_top(layer: Layer, wanted: NetQuantization, seen: Range) -> Scaled:
     least, greatest = (wanted.range_expansion_factor * end for end in seen)
-    return scaled.of_range(
-        least,
-        greatest,
-        wanted.bitwidth_activations,
-        wanted.power2_scale_activations,
-        wanted.apply_offset_activations,
-    )
+    try:
+        return scaled.of_range(
+            least,
+            greatest,
+            wanted.bitwidth_activations,
+            wanted.power2_scale_activations,
+            wanted.apply_offset_activations,
+        )
+    except LayerError as error:
+        numbers = f"all {seen.minimum:g}" if seen.minimum == seen.maximum else f"{seen.minimum:g} to {seen.maximum:g}"
+        fields = "power2_scale_weights: true power2_scale_activations: true"
+        raise LayerError(f"what it writes, {numbers}: {error}; {remedy(layer, fields)}") from None
 
 
 def ranges_of(
@@ -197,7 +196,7 @@ def merged(net: Net, layer: Layer) -> bool:
     """
     behind, before = _behind(net, layer), _before(net, layer)
     own = plain_type(layer)
-    if own in _MULTIPLYING:
+    if own in MULTIPLYING:
         return behind in ("BatchNorm", "Scale", "ReLU")
     if own == "BatchNorm":
         return behind in ("Scale", "ReLU") or (behind == "Convolution" and _type_of(before) != "Convolution")
