@@ -192,14 +192,17 @@ def test_bits_of_exponent(peak: float, bits: int) -> None:
 def test_exponent_holds_what_the_layers_read_and_write(scale: float, bits: int, tmp_path: Path) -> None:
     files = write_net(tmp_path, data(1, 3, 8, 9) + conv("a", "data", "a", 2))
     given: dict[str, Any] = {"calibration_directory": write_pictures(tmp_path / "p", 2, (9, 8)), "input_scale": scale}
-    (block,) = converted(files, "minifloat", bitwidths=(16, 16, 16), **given).blocks
+    (block,) = converted(files, "minifloat", bitwidths=(16, 16, 16), fl_method="ristretto", **given).blocks
     assert dict(block.fields) == {"precision": "MINIFLOAT", "mant_bits": 15 - bits, "exp_bits": bits}
 
 
 def test_too_few_bits_for_a_minifloat(tmp_path: Path) -> None:
     files, pictures = desk(tmp_path, PLAIN)
     with pytest.raises(UsageError, match=r"leave -?\d bits to the mantissa; give 7 to 29"):
-        converted(files, "minifloat", bitwidths=(5, 5, 5), calibration_directory=pictures, mean_value="0")
+        converted(
+            files, "minifloat", bitwidths=(5, 5, 5), fl_method="ristretto", calibration_directory=pictures,
+            mean_value="0",
+        )  # fmt: skip
 
 
 # ---- reading

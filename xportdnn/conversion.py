@@ -173,7 +173,8 @@ def _minifloat(options: Options, net: Net, asked: Asked, journal: Journal) -> Co
     settled = _settled(asked, opened, options, journal)
     blocks = ristretto.known(plan.dynamic_fixed(net, bits, options.fraction, options.table, settled), journal)
     layers, workers = [block.layer for block in blocks], options.workers or default_workers()
-    blocks = ristretto.minifloats(blocks, bits.params, exp_bits(opened, layers, pictures, workers, journal))
+    exponent = exp_bits(opened, layers, pictures, options.fl_rule, bits.params, workers, journal)
+    blocks = ristretto.minifloats(blocks, bits.params, exponent)
     done = _finished(options, opened, asked, ristretto.rewrite(net, blocks), blocks, (), None, (), journal)
     return replace(done, folded=folded)
 
@@ -183,6 +184,8 @@ def _jacinto(options: Options, net: Net, journal: Journal) -> Conversion:
 
     wanted = jacinto.chosen(options.net_quantization_param or "", options.bitwidths, options.skip_layers)
     opened, folded = _opened(options, net, _known_inputs(net, options), None, journal)
+    for doubt in () if journal.unread else jacinto.without_format(opened.net, opened.weights, wanted):
+        journal.warn(doubt)
     rewritten = jacinto.rewrite(opened.net, wanted)
     done = _finished(options, opened, NOTHING_ASKED, rewritten, (), (), None, (), journal)
     return replace(done, folded=folded)

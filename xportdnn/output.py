@@ -78,7 +78,8 @@ def write_all(files: Mapping[str, Iterable[bytes | memoryview]]) -> None:
     except BrokenPipeError:  # whoever read our output has enough: no failure of ours
         raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
+        name = "standard output" if path == STDOUT else path
+        raise OutputError(f"{name}: cannot be written: {error.strerror}") from None
     finally:
         for _, temporary, _ in waiting:
             _unlink(temporary)

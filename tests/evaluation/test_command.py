@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ import click
 import numpy as np
 import pytest
 
-from tests.evaluation.nets import CLASSIFIER, HAS_REPORT
+from tests.evaluation.nets import CLASSIFIER, HAS_REPORT, ROOT
 from tests.small_nets import Files, write_net, write_pictures
 from xportdnn import cli
 from xportdnn.cli.evaluate import evaluate
@@ -171,8 +173,29 @@ def test_a_missing_label_is_an_error(desk: Desk, run: Run, tmp_path: Path) -> No
     ended = run(*desk.arguments, *STEPS, "--labels", labels)
     assert ended.code == 1
     assert ended.stdout == ""
-    assert "pictures without label: 1" in ended.stderr
-    assert "  2.png" in ended.stderr
+    (error,) = (line for line in ended.stderr.splitlines() if "error:" in line)
+    assert ended.stderr.endswith(f"{error}\n")
+    assert "pictures without label: 1, 2.png; labels without picture: 0;" in error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_standard_output_is_full(desk: Desk) -> None:
+    command = [sys.executable, "-m", "xportdnn", *desk.arguments, *STEPS]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert (
+        ended.stderr.splitlines()[-1] == "xportdnn: error: standard output: cannot be written: No space left on device"
+    )
+
+
+def test_all_files_or_none(desk: Desk, run: Run, tmp_path: Path) -> None:
+    """The page is written before the JSON fails, but does not get its name."""
+    if not Path("/dev/full").exists() or not HAS_REPORT:
+        pytest.skip("there is no device that is always full, or no page")
+    target = tmp_path / "page.html"
+    assert run(*desk.arguments, *STEPS, "--json", "/dev/full", "--report", target).code == 1
+    assert list(tmp_path.glob("*page*")) == []
 
 
 def test_part_of_the_pictures(desk: Desk, run: Run, tmp_path: Path) -> None:

@@ -99,9 +99,32 @@ def test_folders_give_labels(small: tuple[Files, Path], tmp_path: Path) -> None:
 
 
 def test_a_label_that_the_network_does_not_have(small: tuple[Files, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'prob' has 7 classes") as caught:
+    with pytest.raises(InputError, match=r"'prob' has 7 classes, .*: 2, 3\.png: 7, 6\.png: 9$"):
         evaluate(options(*small, labels=labels_of(tmp_path, [0, 1, 2, 7, 4, 5, 9])))
-    assert caught.value.problems == ("3.png: 7", "6.png: 9")
+
+
+def test_labels_of_another_output(tmp_path: Path) -> None:
+    """Two Softmaxes: the last is taken for the classes, the error names the other."""
+    small = layer("few", "InnerProduct", "conv1", "few", "inner_product_param { num_output: 2 }")
+    text = CLASSIFIER + small + layer("prob_few", "Softmax", "few", "prob_few")
+    given = quantized(tmp_path, text), write_pictures(tmp_path / "pictures", 7, (5, 6))
+    labels = labels_of(tmp_path, range(7))
+    with pytest.raises(InputError, match=r"'prob_few' has 2 classes.*name it by --score_blob, of prob$"):
+        evaluate(options(*given, labels=labels))
+    found = evaluate(options(*given, labels=labels, score_blob="prob"))
+    assert found.classified is not None
+    assert found.classified.top1 is not None
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [("conv1", "--score_blob conv1: the outputs of .* are up; give one"), ("up", "its shape is 1x3x6x5, which is not")],
+    ids=["no output", "no scores"],
+)
+def test_scores_that_there_are_not(tmp_path: Path, named: str, message: str) -> None:
+    given = quantized(tmp_path, DENSE), write_pictures(tmp_path / "pictures", 2, (5, 6))
+    with pytest.raises(UsageError, match=message):
+        evaluate(options(*given, score_blob=named))
 
 
 @pytest.mark.parametrize("workers", [2, 3])

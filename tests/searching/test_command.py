@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +18,17 @@ import pytest
 from tests.evaluation.nets import ROOT
 from tests.small_nets import PLAIN, conv, data, layer, write_net, write_pictures
 from xportdnn import cli
+from xportdnn.choices import Mode
+from xportdnn.conversion import Conversion
 from xportdnn.errors import InputError, UsageError
 from xportdnn.evaluation.options import EvaluationOptions
 from xportdnn.evaluation.result import Evaluation
 from xportdnn.evaluation.run import evaluate
-from xportdnn.journal import Journal
+from xportdnn.journal import Journal, Level
+from xportdnn.network import Net
+from xportdnn.searching import command
 from xportdnn.searching.command import search
+from xportdnn.searching.conversions import Converting, converting
 from xportdnn.searching.metric import Metric
 from xportdnn.searching.options import SearchOptions
 from xportdnn.searching.result import Climbed, Mixed
@@ -148,13 +159,10 @@ def test_json(climbed: Climbed) -> None:
 
 @pytest.mark.parametrize(("mode", "whole"), [("DynamicFixed", False), ("Xilinx", True)], ids=["some", "all"])
 def test_mixed_is_what_the_conversion_makes_of_the_overrides(mode: str, whole: bool, tmp_path: Path) -> None:
-    from xportdnn.choices import Mode
-
     found = mix(quant_type=Mode(mode), metric=Metric.SQNR, error_margin=26.0)
     assert found.overrides
     if not whole:
         assert len(found.overrides) < len(found.mix.tried)
-        assert {each.layer for each in found.mix.tried if each.narrow} == found.mix.narrow
     widths = {block.layer.name: dict(block.fields).get("bw_params") for block in found.conversion.blocks}
     assert {name for name, bits in widths.items() if bits == 6} == set(found.overrides)
     again = evaluated(found.text, tmp_path)
@@ -180,6 +188,179 @@ def test_overrides_on_disk_are_the_conversions(tmp_path: Path, capfd: pytest.Cap
     assert capfd.readouterr().out == ""
 
 
+def test_a_conversion_outside_the_margin_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions whose formats come out badly as long as any layer is narrow: they are no longer what was judged."""
+    narrow_ones: list[frozenset[int]] = []
+
+    def spoilt(options: SearchOptions, net: Net, calibration: Mapping[str, Any]) -> Converting:
+        original = converting(options, net, calibration)
+
+        def converted(activations: int, params: int, narrow: frozenset[int]) -> Conversion:
+            narrow_ones.append(narrow)
+            found = original(activations, params, narrow)
+            if not narrow or params == 6:
+                return found
+            blocks = [block._replace(fields=(*block.fields, ("fl_params", 1))) for block in found.blocks]
+            return dataclasses.replace(found, blocks=tuple(blocks))
+
+        return converted
+
+    monkeypatch.setattr(command, "converting", spoilt)
+    found = mix(metric=Metric.SQNR, error_margin=10.0)
+    assert len(found.mix.narrow) == 2
+    assert [step.within for step in found.steps] == [False] * (len(found.steps) - 1) + [True]
+    assert (found.steps[-1].narrow, found.overrides) == (frozenset(), {})
+    assert {len(narrow) for narrow in narrow_ones} == {2, 1, 0}
+    report = text(found)
+    assert "Converted like this: " in report
+    assert "Converted with 6bit activations, 1 layer with 6bit weights: " in report
+    assert "wide again: conv1, conv2\n" in report
+    assert [step["within"] for step in json.loads(as_json(found, ()))["conversions"]] == [False, False, True]
+
+
+def test_what_misses_the_margin_is_a_warning() -> None:
+    journal = Journal()
+    options = {**DIGITS, "images_size": 20, "metric": Metric.SQNR, "error_margin": 90.0, "mixed": True}
+    found = search(SearchOptions(**options), journal)
+    assert not found.within
+    assert isinstance(found, Mixed)
+    (warning,) = (remark.text for remark in journal.remarks if remark.level is Level.WARNING)
+    assert warning.startswith("the network found misses the margin: the output SQNR is ")
+    assert warning.endswith(" dB, and 90 are the least")
+
+
+# ---- the pictures that formats are found from
+
+
+def by_class(folder: Path) -> Path:
+    """The first test pictures in a folder per class."""
+    for line in Path(DIGITS["labels"]).read_text(encoding="utf-8").splitlines()[:40]:
+        name, label = line.split()
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        (folder / label / name).write_bytes((Path(DIGITS["images"]) / name).read_bytes())
+    return folder
+
+
+OWN: dict[str, Any] = {"calibration_directory": None, "images_size": 20, "metric": Metric.SQNR}
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["ladder", "mixed"])
+def test_pictures_that_were_asked_for_by_number(mixed: bool) -> None:
+    names = sorted(path.name for path in Path(DIGITS["images"]).iterdir())
+    by_index = search(SearchOptions(**{**DIGITS, **OWN, "mixed": mixed, "calibration_indices": (5, 3, 190)}))
+    assert by_index.calibrated == (names[3], names[5], names[190])
+    one, other, again = (
+        search(SearchOptions(**{**DIGITS, **OWN, "mixed": mixed, "calibration_seed": seed})).calibrated
+        for seed in (1, 2, 1)
+    )
+    assert one == again != other
+    assert len(one) == 8
+
+
+def test_the_ladder_and_mixed_take_the_same_pictures() -> None:
+    one, other = (search(SearchOptions(**{**DIGITS, **OWN, "mixed": mixed})) for mixed in (False, True))
+    assert one.calibrated == other.calibrated
+    assert len(set(one.calibrated)) == 8
+
+
+@pytest.mark.parametrize("mode", ["DynamicFixed", "Xilinx"])
+def test_mixed_from_folders_of_classes(mode: str, tmp_path: Path) -> None:
+    images = by_class(tmp_path / "classes")
+    given = {**DIGITS, **OWN, "images": str(images), "labels": None, "mixed": True, "quant_type": Mode(mode)}
+    found = search(SearchOptions(**{**given, "calibration_size": 3}))
+    assert len(found.calibrated) == 3
+    assert all((images / name).exists() for name in found.calibrated)
+    report = text(found)
+    assert "--calibration_directory DIR --calibration_size 3 ..." in report
+    assert report.endswith(f"DIR holds copies, in this order of their names, of {', '.join(found.calibrated)}\n")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for position, name in enumerate(found.calibrated):
+        (flat / f"{position}.png").write_bytes((images / name).read_bytes())
+    assert search(SearchOptions(**{**given, "calibration_directory": str(flat)})).text == found.text
+
+
+# ---- what is said of the network
+
+
+def remarks_of(**more: Any) -> list[str]:
+    journal = Journal()
+    search(
+        SearchOptions(**{**DIGITS, "trimming_mode": "integer_power_of_2_weights", "images_size": 5, **more}), journal
+    )
+    return [remark.text for remark in journal.remarks]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('name: "ip2"', 'name: "ip2"\n  precision_param { bw_params: 6 }'),
+        ('type: "Convolution"', 'type: "ConvolutionRistretto"'),
+    ],
+    ids=["precision_param", "Ristretto's types"],
+)
+def test_a_network_that_is_quantized_already(old: str, new: str, tmp_path: Path) -> None:
+    path = tmp_path / "quantized.prototxt"
+    path.write_text(Path(DIGITS["deploy_model"]).read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    told = "is quantized already; the formats in it are used neither"
+    assert any(told in remark for remark in remarks_of(deploy_model=str(path)))
+    assert not any(told in remark for remark in remarks_of())
+
+
+def test_what_may_be_no_classes(tmp_path: Path) -> None:
+    dense = "inner_product_param { num_output: 10 }"
+    files = write_net(tmp_path, data(1, 3, 10, 12) + layer("points", "InnerProduct", "data", "points", dense))
+    given = {"deploy_model": str(files.deploy), "weights": str(files.weights), "labels": None, "input_scale": 1.0}
+    given |= {"images": str(write_pictures(tmp_path / "pictures", 2)), "calibration_directory": None}
+    remedy = "'points' is read as the scores of 10 classes; if it is something else, such as coordinates, give --metric"
+    assert any(remark.startswith(remedy) for remark in remarks_of(**given))
+    for more in ({"metric": Metric.SQNR}, {"score_blob": "points"}):
+        assert not any("is read as" in remark for remark in remarks_of(**{**given, **more}))
+
+
+def test_the_output_with_the_scores(tmp_path: Path) -> None:
+    """Of two Softmaxes the first: the labels are not those of the last."""
+    few = layer("few", "InnerProduct", "pool2", "few", "inner_product_param { num_output: 2 }")
+    files = write_net(tmp_path, PLAIN + few + layer("prob_few", "Softmax", "few", "prob_few"))
+    images = write_pictures(tmp_path / "pictures", 4)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{number}.png {number}\n" for number in range(4)), encoding="utf-8")
+    given = SearchOptions(str(files.deploy), str(files.weights), str(images), str(labels), workers=1)
+    with pytest.raises(InputError, match=r"name it by --score_blob, of prob$"):
+        search(given)
+    assert search(replace(given, score_blob="prob")).judge.metric is Metric.TOP1
+
+
+# ---- the report
+
+
+@pytest.mark.parametrize(
+    ("mode", "width"),
+    [("minifloat", "16bit for all numbers"), ("integer_power_of_2_weights", "4bit CONV weights\n4bit FC weights")],
+)
+def test_the_end_of_the_other_modes(mode: str, width: str) -> None:
+    found = ladder(trimming_mode=mode, metric=Metric.SQNR, error_margin=35.0, images_size=20)
+    end = "" if found.within else "  too low"
+    assert text(found).endswith(f"{width}\nOutput SQNR: {found.score.sqnr_db:.1f} dB{end}\n")
+    assert found.within == (mode == "minifloat")
+
+
+def test_float_has_one_name() -> None:
+    found = ladder(metric=Metric.SQNR, error_margin=200.0, images_size=5)
+    report = text(found)
+    assert "Baseline 32bit float: its outputs are the signal\n" in report
+    assert "32bit float CONV weights\n32bit float FC weights\n32bit float layer activations\n" in report
+    assert report.endswith("Output SQNR: as in float\n")
+
+
+def test_narrow_activations_that_were_not_good_enough() -> None:
+    found = mix(metric=Metric.SQNR, error_margin=34.0, images_size=20)
+    assert found.mix.rejected is not None
+    lines = text(found).splitlines()
+    assert lines[2] == f"6bit activations, 8bit weights: {found.mix.rejected.sqnr_db:.1f} dB  too low"
+    assert lines[3].startswith("8bit activations, 8bit weights: ")
+
+
 # ---- what cannot be
 
 
@@ -190,6 +371,7 @@ def test_overrides_on_disk_are_the_conversions(tmp_path: Path, capfd: pytest.Cap
         ({"error_margin": float("nan")}, "--error_margin must be a number from 0"),
         ({"mixed": True, "trimming_mode": "minifloat"}, "--mixed is for CHaiDNN's board"),
         ({"trimming_mode": "float16"}, "--trimming_mode is one of"),
+        ({"metric": Metric.TOP1, "error_margin": 100.0}, "can lose as many points of top-1; give less than 100"),
         ({"formats": "kl"}, "--formats is one of mse, overflow, ristretto"),
         ({"images_size": 0}, "--images_size must be at least 1"),
         ({"calibration_seed": 1, "calibration_indices": (1,)}, "exclude each other"),
@@ -220,6 +402,45 @@ def test_nothing_to_search_for(tmp_path: Path) -> None:
     images = write_pictures(tmp_path / "pictures", 2)
     with pytest.raises(InputError, match="there is nothing to search widths for"):
         search(SearchOptions(str(files.deploy), str(files.weights), str(images), workers=1))
+
+
+@pytest.mark.parametrize("mode", ["DynamicFixed", "Xilinx"])
+def test_nothing_gets_a_block(mode: str, tmp_path: Path) -> None:
+    files = write_net(tmp_path, data(1, 3, 10, 12) + layer("tanh", "TanH", "data", "tanh"))
+    images = write_pictures(tmp_path / "pictures", 2)
+    given = SearchOptions(str(files.deploy), str(files.weights), str(images), workers=1, mixed=True)
+    with pytest.raises(InputError, match=f"no layer gets a block in --quant_type {mode}"):
+        search(replace(given, quant_type=Mode(mode)))
+
+
+def test_a_margin_that_nothing_can_miss() -> None:
+    with pytest.raises(UsageError, match="give less than 100"):
+        ladder(error_margin=100.0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_all_files_or_none(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    names = ("deploy_model", "weights", "images", "input_scale", "calibration_directory", "workers")
+    given = [f"--{name}={DIGITS[name]}" for name in names]
+    given += ["--images_size=5", "--trimming_mode=integer_power_of_2_weights"]
+    target = tmp_path / "quantized.prototxt"
+    assert cli._run(["search", *given, f"--quantized_deploy_model={target}", "--json=/dev/full"], debug=False) == 1
+    assert "/dev/full: cannot be written: No space left" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("helping", [False, True], ids=["report", "help"])
+def test_standard_output_is_full(helping: bool) -> None:
+    names = ("deploy_model", "weights", "images", "input_scale", "calibration_directory", "workers")
+    given = [f"--{name}={DIGITS[name]}" for name in names] + ["--images_size=2", "--trimming_mode=minifloat"]
+    command = [sys.executable, "-m", "xportdnn", "search", *(["--help"] if helping else given)]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    (error,) = (line for line in ended.stderr.splitlines() if "error:" in line)
+    assert error.startswith("xportdnn: error: standard output")
+    assert ended.stderr.endswith(f"cannot be written: {os.strerror(errno.ENOSPC)}\n")
 
 
 def test_overrides_belong_to_mixed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.small_nets import PLAIN, by_name, net_of
 from xportdnn.precision import Precision
 from xportdnn.searching.metric import Judge, Metric, Score
-from xportdnn.searching.mixed import Blocks, choose, merged, overrides
+from xportdnn.searching.mixed import Blocks, Mix, Sensitivity, Step, choose, merged, overrides, widened
 
 WEIGHTS = {1: 100, 3: 10, 4: 1000}
 BY_WIDTH = {
@@ -57,7 +57,7 @@ def test_the_least_noise_for_a_weight_first() -> None:
     found = choose(BY_WIDTH, WEIGHTS, Bench({1: 0.009, 3: 0.004, 4: 0.008}, 1.0).attempt, JUDGE)
     assert found.activations == 8
     assert found.narrow == {4}
-    assert {each.layer: each.narrow for each in found.tried} == {1: False, 3: False, 4: True}
+    assert [each.layer for each in found.tried] == [1, 3, 4]
 
 
 @settings(max_examples=40)
@@ -70,6 +70,57 @@ def test_it_stays_within_the_margin(noise: dict[int, float], activations: float)
     # no other layer could be narrow as well
     for index in WEIGHTS.keys() - found.narrow:
         assert not JUDGE.within(bench.attempt(merged(BY_WIDTH, found.activations, found.narrow | {index})))
+
+
+# ---- the conversion is another network than the one that was chosen
+
+GOOD, BAD = by_noise({}), by_noise({0: 1.0})
+
+
+def alone(layers: int) -> tuple[Sensitivity, ...]:
+    """Layer 0 costs least, the last one most."""
+    return tuple(Sensitivity(index, 10, by_noise({index: 0.001 * (index + 1)})) for index in range(layers))
+
+
+def converted(activations: int, layers: int, good: set[tuple[int, int]]) -> list[Step]:
+    """Of a network in which all of `layers` layers could be narrow.
+
+    Args:
+        good: activations and how many layers are narrow.
+    """
+    mix = Mix(activations, None, GOOD, frozenset(range(layers)), GOOD, alone(layers))
+    return list(widened(mix, lambda bits, narrow: GOOD if (bits, len(narrow)) in good else BAD, JUDGE))
+
+
+def test_the_costliest_layers_are_wide_again() -> None:
+    steps = converted(8, 5, {(8, 3)})
+    assert [(step.activations, step.narrow, step.within) for step in steps] == [
+        (8, frozenset({0, 1, 2, 3}), False),
+        (8, frozenset({0, 1, 2}), True),
+    ]
+
+
+def test_at_last_everything_is_wide() -> None:
+    steps = converted(8, 5, set())
+    assert [len(step.narrow) for step in steps] == [4, 3, 1, 0]
+    assert not steps[-1].within
+
+
+def test_wide_activations_after_all_weights() -> None:
+    steps = converted(6, 2, {(8, 2)})
+    assert [(step.activations, len(step.narrow)) for step in steps] == [(6, 1), (6, 0), (8, 2)]
+
+
+@settings(max_examples=40)
+@given(st.sampled_from([6, 8]), st.integers(0, 70), st.sets(st.tuples(st.sampled_from([6, 8]), st.integers(0, 70))))
+def test_conversions_are_few_and_the_last_is_good_or_wide(
+    activations: int, layers: int, good: set[tuple[int, int]]
+) -> None:
+    steps = converted(activations, layers, good)
+    assert len(steps) <= 2 * (math.log2(max(layers, 1)) + 3)
+    assert [step.within for step in steps[:-1]] == [False] * len(steps[:-1])
+    if steps and not steps[-1].within:
+        assert (steps[-1].activations, steps[-1].narrow) == (8, frozenset())
 
 
 def test_blocks_of_two_widths() -> None:

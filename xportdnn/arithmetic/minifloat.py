@@ -25,6 +25,11 @@ def largest(mant_bits: int, exp_bits: int) -> float:
     return math.ldexp(2.0 - 2.0**-mant_bits, min(2**exp_bits - 1 - _bias(exp_bits), _FLOAT32_BIAS))
 
 
+def smallest(exp_bits: int) -> float:
+    """The smallest positive number of the format that is also a normal float32: what is below becomes 0."""
+    return math.ldexp(1.0, max(-_bias(exp_bits), 1 - _FLOAT32_BIAS))
+
+
 def exponent_bits(peak: float) -> int:
     """The bits of exponent that hold a largest |x|: ceil(log2(log2(peak) - 1) + 1), at least 1 (quantization.cpp).
 

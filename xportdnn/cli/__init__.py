@@ -5,6 +5,7 @@ Nothing but click is imported before a command runs, and of the commands only th
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -16,6 +17,7 @@ from xportdnn.cli.conversion import conversion
 from xportdnn.errors import XportdnnError
 
 INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,6 +51,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _failed(f"standard output or a temporary file cannot be written: {error.strerror}", 1)
         return _failed(f"this is a fault of xportdnn: {type(error).__name__}: {error}; --debug shows where", 1)
     return code if isinstance(code, int) else 0
 

@@ -79,9 +79,7 @@ def _names(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
     "--bitwidths",
     type=numbers(3),
     metavar="N,N,N",
-    default="6,6,6",
-    show_default=True,
-    help="Bit-widths of input, params, output: 6 or 8.",
+    help="Bit-widths of input, params, output: 6 or 8.  [default: 6,6,6; with --dialect jacinto 8,12,8]",
 )
 @click.option(
     "--fl_bitwidths",
@@ -206,7 +204,7 @@ def _convert(
     from xportdnn import output
     from xportdnn.cli.console import journal
     from xportdnn.conversion import convert
-    from xportdnn.options import Options
+    from xportdnn.options import Options, widths
     from xportdnn.prototxt import to_bytes
 
     if given["fold"] != (folded_weights is not None):
@@ -220,7 +218,7 @@ def _convert(
         "scale_classes": ScaleClasses(given["scale_classes"]),
         "matrix": Matrix(given["matrix"]),
         "dialect": Dialect(given["dialect"]),
-        "bitwidths": Triple(*given["bitwidths"]),
+        "bitwidths": widths(given["bitwidths"], Dialect(given["dialect"])),
     }
     options = Options(**given)
     inputs = [path for path in (options.deploy_model, options.weights, options.overrides) if path is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -23,6 +24,9 @@ from xportdnn.errors import UsageError
 )
 @click.option(
     "--images_size", type=int, metavar="N", help="How many pictures, spread over the sorted names.  [default: all]"
+)
+@click.option(
+    "--score_blob", metavar="NAME", help="The output with the scores.  [default: the last, if it has classes]"
 )
 @click.option(
     "--like", metavar="FILE", help="Preprocessing as in the JSON of the conversion; options given here go before."
@@ -71,6 +75,7 @@ def evaluate(
     from xportdnn.evaluation import page
     from xportdnn.evaluation.options import EvaluationOptions, remembered
     from xportdnn.evaluation.run import evaluate as run
+    from xportdnn.prototxt import to_bytes
 
     if like is not None:
         known = remembered(like)
@@ -88,16 +93,18 @@ def evaluate(
         page.check()
     speaker = journal(quiet, verbose)
     found = run(options, speaker, histograms=report is not None)
+    files: dict[str, Iterable[bytes]] = {}
     if json_file is not None:
         from xportdnn.evaluation.values import as_json
 
-        output.write(json_file, as_json(found, speaker.remarks))
+        files[json_file] = (as_json(found, speaker.remarks),)
     if report is not None:
-        output.write(report, page.as_html(found, speaker.remarks))
+        files[report] = (page.as_html(found, speaker.remarks),)
+    output.write_all(files)
     if not quiet and output.STDOUT not in targets:
         from xportdnn.evaluation.table import text
 
-        click.echo(text(found, whole=verbose), nl=False)
+        output.write(output.STDOUT, to_bytes(text(found, whole=verbose)))
     for path in targets:
         if path != output.STDOUT:
             speaker.info(f"{path}: written")

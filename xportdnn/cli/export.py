@@ -15,7 +15,12 @@ from xportdnn.cli.arguments import normalized, numbers, speech
 @click.option(
     "--npz", metavar="FILE", help="Integer codes, scales, biases and a manifest; `simulate` and `evaluate` take it."
 )
-@click.option("--pack6", is_flag=True, help="With --npz: codes of 6 bits or less packed, four in three bytes.")
+@click.option(
+    "--pack6",
+    is_flag=True,
+    help="With --npz: codes of 6 bits or less without gaps, four in three bytes, for memory of that layout.  The file "
+    "does not become smaller, since all arrays are compressed anyway.",
+)
 @click.option("--caffemodel", metavar="FILE", help="Caffemodel of floats, every weight a whole number of steps.")
 @click.option(
     "--c_dir",

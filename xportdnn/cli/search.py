@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -25,6 +26,9 @@ from xportdnn.errors import UsageError
     "--images_size", type=int, metavar="N", help="How many pictures, spread over the sorted names.  [default: all]"
 )
 @click.option(
+    "--score_blob", metavar="NAME", help="The output with the scores.  [default: the last, if it has classes]"
+)
+@click.option(
     "--metric",
     type=click.Choice(["top1", "top5", "agreement", "sqnr"]),
     help="Judge by accuracy, agreement with the float network, or noise of the outputs.  [default: top1 with labels, "
@@ -34,7 +38,8 @@ from xportdnn.errors import UsageError
     "--error_margin",
     type=float,
     metavar="X",
-    help="Points of the metric that may be lost; with sqnr the least ratio in dB.  [default: 1.0; with sqnr 20]",
+    help="Points of the metric, below 100, that may be lost; with sqnr the least ratio in dB.  [default: 1.0; with "
+    "sqnr 20]",
 )
 @click.option(
     "--trimming_mode",
@@ -48,7 +53,8 @@ from xportdnn.errors import UsageError
     type=click.Choice(FL_METHODS),
     default=FL_METHODS[0],
     show_default=True,
-    help="How fractional lengths are found; ristretto: its own formulas, letter by letter, for comparison.",
+    help="How fractional lengths and a minifloat's exponent are found; ristretto: its own formulas, letter by letter, "
+    "for comparison.",
 )
 @click.option(
     "--mixed",
@@ -94,7 +100,7 @@ def search(
 
     Weights of convolutions, weights of fully connected layers and activations descend 16, 8, 4, 2, 1 bits apart, as in
     `ristretto quantize`; then all together are checked, and raised where that helps most. The report goes to standard
-    output.
+    output. A network that misses the margin is a warning, no failure: in the JSON `within` says whether it does.
     """
     from xportdnn import output
     from xportdnn.cli.console import journal
@@ -124,15 +130,16 @@ def search(
         output.check(path, inputs)
     speaker = journal(quiet, verbose)
     found = run(options, speaker)
+    files: dict[str, Iterable[bytes]] = {}
     if quantized_deploy_model is not None:
-        output.write(quantized_deploy_model, to_bytes(found.text))
+        files[quantized_deploy_model] = (to_bytes(found.text),)
     if overrides is not None and isinstance(found, Mixed):
-        entries = json.dumps(found.overrides, indent=2, ensure_ascii=False) + "\n"
-        output.write(overrides, entries.encode("utf-8", "surrogateescape"))
+        files[overrides] = (to_bytes(json.dumps(found.overrides, indent=2, ensure_ascii=False) + "\n"),)
     if json_file is not None:
-        output.write(json_file, as_json(found, speaker.remarks))
+        files[json_file] = (as_json(found, speaker.remarks),)
+    output.write_all(files)
     if not quiet and output.STDOUT not in targets:
-        click.echo(text(found), nl=False)
+        output.write(output.STDOUT, to_bytes(text(found)))
     for path in targets:
         if path != output.STDOUT:
             speaker.info(f"{path}: written")

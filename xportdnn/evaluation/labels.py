@@ -16,7 +16,7 @@ from xportdnn import folder
 from xportdnn.errors import InputError, UsageError
 from xportdnn.folder import SUFFIXES
 
-_NAMED = 20  # problems of one kind that are told one by one
+_NAMED = 5  # problems of one kind that are told one by one
 
 
 class Sample(NamedTuple):
@@ -105,17 +105,23 @@ def read(path: Path) -> dict[str, int]:
     return found
 
 
-def check_range(samples: Iterable[Sample], classes: int, output: str) -> None:
+def check_range(samples: Iterable[Sample], classes: int, output: str, others: Sequence[str] = ()) -> None:
     """Make sure that every label is one of the output's classes.
+
+    Args:
+        others: outputs that the labels may be meant for.
 
     Raises:
         InputError: naming the pictures whose label is not.
     """
     outside = [f"{sample.name}: {sample.label}" for sample in samples if (sample.label or 0) >= classes]
     if outside:
+        remedy = (
+            f"; if they belong to another output, name it by --score_blob, of {', '.join(others)}" if others else ""
+        )
         raise InputError(
-            f"'{output}' has {classes} classes, 0 to {classes - 1}; labels that lie outside: {len(outside)}",
-            listed(outside),
+            f"'{output}' has {classes} classes, 0 to {classes - 1}; labels that lie outside: {len(outside)}, "
+            f"{first(outside)}{remedy}"
         )
 
 
@@ -129,6 +135,12 @@ def listed(problems: Sequence[str]) -> list[str]:
     """The first problems, and how many more there are."""
     more = [f"and {len(problems) - _NAMED} more"] if len(problems) > _NAMED else []
     return [*problems[:_NAMED], *more]
+
+
+def first(names: Sequence[str]) -> str:
+    """The same in a sentence: `a, b, c and 7 more`."""
+    shown, more = ", ".join(names[:_NAMED]), len(names) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _chosen(samples: list[Sample], classes: tuple[str, ...], labels: Path | None, size: int | None) -> TestSet:
@@ -147,14 +159,13 @@ def _labelled(samples: Iterable[Sample], path: Path) -> tuple[list[Sample], list
     given = read(path)
     found = [Sample(sample.path, sample.name, given.pop(sample.name, None)) for sample in samples]
     without = [sample.name for sample in found if sample.label is None]
-    absent = listed(sorted(given))
+    absent = f"labels without picture: {len(given)}" + (f", {first(sorted(given))}" if given else "")
     if without:
         raise InputError(
-            f"{path}: pictures without label: {len(without)}, labels without picture: {len(given)}; every picture "
-            "needs a line `name label`, the name as in the folder:",
-            [*listed(without), *(f"label without picture: {name}" for name in absent)],
+            f"{path}: pictures without label: {len(without)}, {first(without)}; {absent}; every picture needs a line "
+            "`name label`, the name as in the folder"
         )
-    return found, [f"{path}: labels without picture: {len(given)}, {', '.join(absent)}"] if given else []
+    return found, [f"{path}: {absent}"] if given else []
 
 
 def _classes(folders: Sequence[Path]) -> tuple[tuple[str, ...], dict[Path, int]]:

@@ -27,6 +27,7 @@ class EvaluationOptions:
     images: str
     labels: str | None = None
     images_size: int | None = None
+    score_blob: str | None = None
     arithmetic: Arithmetic = Arithmetic.FAKE
     only: Side | None = None
     plan: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from xportdnn.errors import UsageError
 from xportdnn.evaluation.metrics import divergence, rank, softmax
 from xportdnn.layers import Array, Shape
 from xportdnn.lazy import np
@@ -59,12 +60,22 @@ def reads_off(net: Net, index: int) -> bool:
     return kind is not None and kind.name in _READING_OFF
 
 
-def scores_of(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape]) -> Value | None:
+def scores_of(
+    net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape], wanted: str | None = None
+) -> Value | None:
     """The output that gives a score to every class, or None: the network is no classifier.
 
     It is the last output, a vector per picture, (1, C) or (1, C, 1, 1), and the only output or a Softmax. If the only
     output is a Softmax over the last of three axes, (1, positions, C), the mean of its positions counts.
+
+    Args:
+        wanted: the blob of the output that the user says it is.
+
+    Raises:
+        UsageError: there is no such output, or it does not give one score to every class.
     """
+    if wanted is not None:
+        return _named(net, found, shapes, wanted)
     if not found:
         return None
     value, layer = found[-1], net.layers[found[-1].writer]
@@ -72,8 +83,22 @@ def scores_of(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape])
     is_softmax = layer.kind is not None and layer.kind.name == "Softmax"
     if len(shape) == 3 and is_softmax and layer.params.axis in (2, -1):
         return value if shape[2] > 1 and len(found) == 1 else None
-    is_vector = len(shape) > 1 and shape[1] > 1 and all(dim == 1 for dim in shape[2:])
-    return value if is_vector and (is_softmax or len(found) == 1) else None
+    return value if _is_vector(shape) and (is_softmax or len(found) == 1) else None
+
+
+def _named(net: Net, found: tuple[Value, ...], shapes: Mapping[Value, Shape], wanted: str) -> Value:
+    for value in reversed(found):
+        if value.blob == wanted:
+            if _is_vector(shapes[value]) or (len(shapes[value]) == 3 and shapes[value][2] > 1):
+                return value
+            by = "x".join(map(str, shapes[value]))
+            raise UsageError(f"--score_blob {wanted}: its shape is {by}, which is not one score per class")
+    names = ", ".join(value.blob for value in found)
+    raise UsageError(f"--score_blob {wanted}: the outputs of {net.source.name} are {names}; give one of them")
+
+
+def _is_vector(shape: Shape) -> bool:
+    return len(shape) > 1 and shape[1] > 1 and all(dim == 1 for dim in shape[2:])
 
 
 def classes(shape: Shape) -> int:

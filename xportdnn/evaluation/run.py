@@ -46,8 +46,10 @@ def evaluate(options: EvaluationOptions, journal: Journal | None = None, histogr
         UsageError: labels for a network that is no classifier, or options that do not fit its formats.
     """
     journal = journal or Journal()
-    opened, model, tests, fed, found, scores, is_softmax = subject(options, journal)
+    opened, model, tests, fed, found, scores, is_softmax = ground = subject(options, journal)
     net = opened.net
+    if ground.guessed is not None and options.score_blob is None:
+        journal.info(f"{ground.guessed}; if it is something else, agreement and divergence mean nothing")
     blocks = _blocks(net, options, journal)
     parts = tuple(sensitivity.parts(net, blocks)) if options.one_at_a_time else ()
     layers = runnable(net, opened.inputs)
@@ -95,6 +97,13 @@ class Subject(NamedTuple):
     scores: Value | None
     probabilities: bool
 
+    @property
+    def guessed(self) -> str | None:
+        """What the scores are taken for where nothing says that they are some."""
+        if self.scores is None or self.probabilities or self.tests.labelled:
+            return None
+        return f"'{self.scores.blob}' is read as the scores of {classes(self.opened.shapes[self.scores])} classes"
+
 
 def subject(options: EvaluationOptions, journal: Journal) -> Subject:
     """The network, its weights, the pictures and their labels.
@@ -123,14 +132,9 @@ def subject(options: EvaluationOptions, journal: Journal) -> Subject:
         raise InputError(
             f"{net.source.name}: nothing can be computed from '{target.blob}'; there is no output to judge"
         )
-    scores = scores_of(net, found, opened.shapes)
-    tests = _checked(tests, opened, scores, options, journal)
+    scores = scores_of(net, found, opened.shapes, options.score_blob)
+    tests = _checked(tests, opened, found, scores, options, journal)
     is_softmax = scores is not None and net.layers[scores.writer].type == "Softmax"
-    if scores is not None and not is_softmax and not tests.labelled:
-        journal.info(
-            f"'{scores.blob}' is read as the scores of {classes(opened.shapes[scores])} classes; if it is something "
-            "else, agreement and divergence mean nothing"
-        )
     return Subject(opened, model, tests, fed, found, scores, is_softmax)
 
 
@@ -162,17 +166,27 @@ def _blocks(net: Net, options: EvaluationOptions, journal: Journal) -> Mapping[i
 
 
 def _checked(
-    tests: TestSet, opened: Opened, scores: Value | None, options: EvaluationOptions, journal: Journal
+    tests: TestSet,
+    opened: Opened,
+    found: tuple[Value, ...],
+    scores: Value | None,
+    options: EvaluationOptions,
+    journal: Journal,
 ) -> TestSet:
     """The pictures with labels that the network's output can be compared with."""
     if not tests.labelled:
         return tests
     if scores is not None:
-        labels.check_range(tests.samples, classes(opened.shapes[scores]), scores.blob)
+        others = [value.blob for value in found if value != scores]
+        labels.check_range(tests.samples, classes(opened.shapes[scores]), scores.blob, others)
         return tests
     why = f"{opened.net.source.name}: no output holds one score per class"
     if options.labels is not None:
-        raise UsageError(f"{why}, so labels mean nothing to it; leave --labels out to compare the outputs themselves")
+        names = ", ".join(value.blob for value in found)
+        raise UsageError(
+            f"{why}, so labels mean nothing to it; leave --labels out to compare the outputs themselves, or name the "
+            f"output with the scores by --score_blob, of {names}"
+        )
     journal.warn(f"{why}; the folders of {options.images} are not taken for classes")
     return replace(tests, samples=tuple(sample._replace(label=None) for sample in tests.samples))
 

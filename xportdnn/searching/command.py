@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from xportdnn import calibrate, execute, pictures
-from xportdnn.choices import Arithmetic, Mode, Triple
-from xportdnn.conversion import Conversion, convert
-from xportdnn.errors import ImageError, InputError, UsageError
-from xportdnn.evaluation import labels
+from xportdnn import calibrate, execute
+from xportdnn.blocks import cleared
+from xportdnn.choices import Arithmetic
+from xportdnn.dialects.retyping import plain
+from xportdnn.errors import InputError, UsageError
 from xportdnn.evaluation.options import EvaluationOptions
 from xportdnn.evaluation.outputs import classes
 from xportdnn.evaluation.run import Subject, subject
-from xportdnn.evaluation.share import Feeds
+from xportdnn.folder import Picture
 from xportdnn.journal import Journal
 from xportdnn.layers import Arrays
-from xportdnn.network import runnable
-from xportdnn.options import Options
-from xportdnn.precision import Precision, of_fields
-from xportdnn.searching import ladder, mixed
+from xportdnn.network import Net, runnable
+from xportdnn.searching import calibration, ladder, mixed
 from xportdnn.searching.bench import Bench, bench
+from xportdnn.searching.calibration import Given
+from xportdnn.searching.conversions import by_index, converting, in_order
 from xportdnn.searching.ladder import Joint, Ladder
-from xportdnn.searching.lengths import DYNAMIC_FIXED_POINT, MINIFLOAT, POWER_OF_2_BITS, Lengths, lengths, quantized
-from xportdnn.searching.metric import Judge, Metric
+from xportdnn.searching.lengths import (
+    DYNAMIC_FIXED_POINT,
+    MINIFLOAT,
+    POWER_OF_2,
+    POWER_OF_2_BITS,
+    Lengths,
+    lengths,
+    quantized,
+)
+from xportdnn.searching.metric import Judge, Metric, Score
 from xportdnn.searching.networks import simulation
 from xportdnn.searching.options import SearchOptions
 from xportdnn.searching.result import Climbed, Judged, Mixed
@@ -45,11 +50,17 @@ def search(options: SearchOptions, journal: Journal | None = None) -> Climbed | 
     """
     journal = journal or Journal()
     ground = subject(_as_evaluation(options), journal)
+    _warn_of_formats(ground.opened.net, journal)
     metric = _metric(options, ground)
+    if metric is Metric.AGREEMENT and ground.guessed is not None and not (options.metric or options.score_blob):
+        journal.info(f"{ground.guessed}; if it is something else, such as coordinates, give --metric sqnr")
     layers = runnable(ground.opened.net, ground.opened.inputs)
     weights = execute.load(layers, ground.opened.weights)
     calibrate.check_weights(ground.opened.net, layers, weights)
-    return (_mixed if options.mixed else _climbed)(options, ground, weights, metric, journal)
+    found = (_mixed if options.mixed else _climbed)(options, ground, weights, metric, journal)
+    if not found.within:
+        journal.warn(f"the network found misses the margin: {_missed(found)}")
+    return found
 
 
 def climb(found: Bench, formats: Lengths, judge: Judge) -> tuple[tuple[Ladder, ...], tuple[Joint, ...]]:
@@ -59,7 +70,7 @@ def climb(found: Bench, formats: Lengths, judge: Judge) -> tuple[tuple[Ladder, .
         ladders = tuple(ladder.descend((part,), RUNGS, found.attempt, judge) for part in parts)
         return ladders, ladder.back_off(ladder.joined(ladders), parts, found.attempt, judge)
     if formats.mode == MINIFLOAT:
-        rungs = [bits for bits in RUNGS if bits - 1 - formats.exp_bits > 0]
+        rungs = [bits for bits in RUNGS if formats.holds(bits)]
         whole = ladder.descend(tuple(Part), rungs, found.attempt, judge)
         return (whole,), ladder.back_off(ladder.joined([whole]), (), found.attempt, judge)
     of_weights = (Part.CONV, Part.FC)
@@ -76,10 +87,10 @@ def _climbed(
             f"{opened.net.source.name}: no Convolution, Deconvolution or InnerProduct layer runs; there is nothing to "
             "search widths for"
         )
-    calibration = _calibration(options, ground, journal)
-    with journal.progress("calibrating", len(calibration)) as tick:
-        formats = lengths(opened, weights, calibration, options.trimming_mode, options.formats, tick, workers)
-    if options.trimming_mode == DYNAMIC_FIXED_POINT:
+    chosen = calibration.calibration_set(options, ground, journal)
+    with journal.progress("calibrating", len(chosen)) as tick:
+        formats = lengths(opened, weights, chosen, options.trimming_mode, options.formats, tick, workers)
+    if options.trimming_mode != POWER_OF_2:
         for bits in RUNGS:  # so that the workers need not find them all again
             formats.blocks(Widths(bits, bits, bits))
 
@@ -93,16 +104,33 @@ def _climbed(
     ):
         judge = _judge(options, metric, found)
         ladders, steps = climb(found, formats, judge)
-    judged = _judged(options, ground, judge, found, journal)
-    _say(steps[-1].within, judge, journal)
+    judged = _judged(options, ground, judge, found, chosen.choice.pictures, journal)
     return Climbed(**vars(judged), ladders=ladders, steps=steps, formats=formats.blocks(steps[-1].widths))
 
 
 def _mixed(
     options: SearchOptions, ground: Subject, weights: Mapping[int, Arrays], metric: Metric, journal: Journal
 ) -> Mixed:
+    with calibration.of_conversion(options, ground, journal) as given:
+        return _converted(options, ground, weights, metric, given, journal)
+
+
+def _converted(
+    options: SearchOptions,
+    ground: Subject,
+    weights: Mapping[int, Arrays],
+    metric: Metric,
+    given: Given,
+    journal: Journal,
+) -> Mixed:
     opened, workers = ground.opened, options.workers or default_workers()
-    by_width = {bits: _blocks(_converted(options, ground, bits, bits, {})) for bits in (mixed.NARROW, mixed.WIDE)}
+    converted = converting(options, opened.net, given.options)
+    by_width = {bits: by_index(converted(bits, bits, frozenset())) for bits in (mixed.NARROW, mixed.WIDE)}
+    if all(opened.net.layers[index].is_input for index in by_width[mixed.WIDE]):
+        raise InputError(
+            f"{opened.net.source.name}: no layer gets a block in --quant_type {options.quant_type.value}; there is "
+            "nothing to search widths for"
+        )
     sizes = {
         index: int(weights[index][0].size)
         for index, block in by_width[mixed.WIDE].items()
@@ -116,50 +144,24 @@ def _mixed(
         journal.progress("searching", len(ground.fed) * (5 + 2 * len(sizes))) as tick,
         bench(_job(ground, weights, build), workers, tick) as found,
     ):
+
+        def attempt(activations: int, narrow: frozenset[int]) -> Score:
+            return found.attempt(in_order(converted(activations, mixed.WIDE, narrow)))
+
         judge = _judge(options, metric, found)
         mix = mixed.choose(by_width, sizes, found.attempt, judge)
-        asked = mixed.overrides(opened.net, mix.narrow)
-        conversion = _converted(options, ground, mix.activations, mixed.WIDE, asked)
-        score = found.attempt(tuple(sorted(_blocks(conversion).items())))
-    judged = _judged(options, ground, judge, found, journal)
-    _say(judge.within(score), judge, journal)
-    return Mixed(**vars(judged), mix=mix, overrides=asked, conversion=conversion, score=score)
-
-
-def _converted(
-    options: SearchOptions, ground: Subject, activations: int, params: int, asked: Mapping[str, Any]
-) -> Conversion:
-    """The conversion with these widths, as its command would do it."""
-    fixed = options.quant_type is Mode.DYNAMIC_FIXED
-    how: dict[str, Any] = {"fl_bitwidths": "auto", "fl_method": options.formats} if fixed else {"params_method": "mse"}
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "overrides.json")
-        path.write_text(json.dumps(asked), encoding="utf-8", errors="surrogateescape")
-        given = Options(
-            options.deploy_model,
-            options.weights,
-            quant_type=options.quant_type,
-            bitwidths=Triple(activations, params, activations),
-            overrides=str(path) if asked else None,
-            workers=options.workers,
-            **how,
-            **_chosen(options, ground),
-            **options.preprocessing,
-        )
-        return convert(given)
-
-
-def _chosen(options: SearchOptions, ground: Subject) -> dict[str, Any]:
-    """The calibration options; of the pictures that are judged by some that are spread over them."""
-    chosen = options.calibration_seed is not None or options.calibration_indices is not None
-    if options.calibration_directory is not None or chosen:
-        return options.calibration
-    spread = tuple(labels.spread(ground.tests.found, options.calibration_size))
-    return options.calibration | {"calibration_indices": spread}
-
-
-def _blocks(conversion: Conversion) -> dict[int, Precision]:
-    return {block.layer.index: of_fields(block.fields) for block in conversion.blocks}
+        first = attempt(mix.activations, mix.narrow)
+        steps = [mixed.Step(mix.activations, mix.narrow, first, judge.within(first))]
+        if not steps[0].within:
+            if mix.narrow and not mix.tried:
+                mix = mix._replace(tried=mixed.tried(by_width, sizes, mix.activations, found.attempt))
+            steps += mixed.widened(mix, attempt, judge)
+    last = steps[-1]
+    conversion = converted(last.activations, mixed.WIDE, last.narrow)
+    decided = conversion.evidence or conversion.formats
+    pictures = given.copied or (decided.pictures.choice.pictures if decided is not None else ())
+    judged = _judged(options, ground, judge, found, pictures, journal)
+    return Mixed(**vars(judged), mix=mix, steps=tuple(steps), conversion=conversion, copied=bool(given.copied))
 
 
 def _as_evaluation(options: SearchOptions) -> EvaluationOptions:
@@ -169,6 +171,7 @@ def _as_evaluation(options: SearchOptions) -> EvaluationOptions:
         options.images,
         options.labels,
         options.images_size,
+        options.score_blob,
         workers=options.workers,
         **options.preprocessing,
     )
@@ -183,7 +186,10 @@ def _metric(options: SearchOptions, ground: Subject) -> Metric:
     labelled, scores = ground.tests.labelled, ground.scores
     wanted = options.metric
     if wanted is None:
-        return Metric.SQNR if scores is None else Metric.TOP1 if labelled else Metric.AGREEMENT
+        best = Metric.SQNR if scores is None else Metric.TOP1 if labelled else Metric.AGREEMENT
+        if problem := best.problem(options.error_margin):
+            raise UsageError(problem)
+        return best
     if wanted is not Metric.SQNR and scores is None:
         raise UsageError(
             f"--metric {wanted.value}: {ground.opened.net.source.name} has no output with one score per class; give "
@@ -196,25 +202,13 @@ def _metric(options: SearchOptions, ground: Subject) -> Metric:
     return wanted
 
 
-def _calibration(options: SearchOptions, ground: Subject, journal: Journal) -> Sequence[Feeds]:
-    """The pictures that the formats are found from.
-
-    Raises:
-        ImageError: none can be read.
-    """
-    if options.calibration_directory is not None:
-        given = Options(options.deploy_model, options.weights, **options.calibration, **options.preprocessing)
-        return pictures.calibration_set(given, ground.opened.net, journal)[0]
-    journal.info("no --calibration_directory: the formats are found from some of the pictures they are judged by")
-    found: list[Feeds] = []
-    for index in labels.spread(len(ground.fed), options.calibration_size):
-        try:
-            found.append(ground.fed[index])
-        except ImageError:
-            continue  # it is told where all pictures are read
-    if not found:
-        raise ImageError(f"{options.images}: no picture to find formats from; give --calibration_directory")
-    return found
+def _warn_of_formats(net: Net, journal: Journal) -> None:
+    removed, _ = cleared(net)
+    if removed or any(layer.type != plain(layer) for layer in net.layers):
+        journal.warn(
+            f"{net.source.name}: is quantized already; the formats in it are used neither for the float network nor in "
+            "the search"
+        )
 
 
 def _job(ground: Subject, weights: Mapping[int, Arrays], build: Callable[[Any], Simulation]) -> Job:
@@ -234,14 +228,21 @@ def _judge(options: SearchOptions, metric: Metric, found: Bench) -> Judge:
     return Judge(metric, metric.margin if options.error_margin is None else options.error_margin, found.baseline)
 
 
-def _judged(options: SearchOptions, ground: Subject, judge: Judge, found: Bench, journal: Journal) -> Judged:
+def _judged(
+    options: SearchOptions, ground: Subject, judge: Judge, found: Bench, pictures: Sequence[Picture], journal: Journal
+) -> Judged:
     skipped = tuple((ground.tests.samples[index].name, reason) for index, reason in found.learnt.skipped)
     for name, reason in skipped:
         journal.warn(f"{name}: skipped, {reason}")
-    return Judged(options, ground.opened, judge, len(found.learnt.pictures), skipped, found.attempts)
+    calibrated = tuple(picture.name for picture in pictures)
+    return Judged(options, ground.opened, judge, len(found.learnt.pictures), skipped, found.attempts, calibrated)
 
 
-def _say(within: bool, judge: Judge, journal: Journal) -> None:
-    if not within:
-        lost = "less than the least" if judge.metric is Metric.SQNR else "more lost than the margin of"
-        journal.warn(f"{judge.metric.words}: {lost} {judge.margin:g} {'dB' if lost.startswith('less') else 'points'}")
+def _missed(found: Climbed | Mixed) -> str:
+    judge, value = found.judge, found.score.value(found.judge.metric)
+    if judge.metric is Metric.SQNR:
+        return f"the output SQNR is {value:.1f} dB, and {judge.margin:g} are the least"
+    lost = judge.baseline.value(judge.metric) - value
+    return (
+        f"{judge.metric.words} is {value:.2f} %, {lost:.2f} points less than in float, and {judge.margin:g} may be lost"
+    )

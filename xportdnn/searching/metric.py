@@ -39,6 +39,12 @@ class Metric(str, Enum):
         """The margin that is meant if none is given: Ristretto's documentation's, or an error of a tenth."""
         return 20.0 if self is Metric.SQNR else 1.0
 
+    def problem(self, margin: float | None) -> str | None:
+        """What is wrong with a margin: nothing can lose 100 points of a percentage or more."""
+        if margin is None or margin < 100 or self is Metric.SQNR:
+            return None
+        return f"--error_margin {margin:g}: no network can lose as many points of {self.words}; give less than 100"
+
 
 class Score(NamedTuple):
     """How a network did; None where it has no classes or no labels.

@@ -3,12 +3,17 @@
 The formats are the conversion's own, at 6 bits and at 8. Activations get 6 bits if the network can do with that while
 all weights have 8. Then the layers are tried one at a time with narrow weights, and narrowed in the order of the noise
 that each adds for a weight saved, as long as all together stay good enough.
+
+What is judged so far is put together from conversions at 6 bits and at 8. The conversion with the widths that were
+chosen finds thresholds anew, so that it is another network; where that one is not good enough, layers get wide weights
+again and it is repeated, twice as many layers each time: of n layers at most log2(n) + 3 conversions for either width
+of the activations.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -30,30 +35,43 @@ class Sensitivity(NamedTuple):
     Attributes:
         weights: how many it has.
         score: of the network with its weights, and no other, narrow.
-        narrow: whether they are in the end.
     """
 
     layer: int
     weights: int
     score: Score
-    narrow: bool
 
 
 class Mix(NamedTuple):
     """What was chosen.
 
     Attributes:
+        rejected: the score with wide weights and narrow activations, where they are not.
         wide: the score with wide weights everywhere.
         narrow: indices of the layers with narrow weights.
         score: with them.
-        tried: empty where all layers could be narrow at once, or none.
+        tried: empty where nobody had to know.
     """
 
     activations: int
+    rejected: Score | None
     wide: Score
     narrow: frozenset[int]
     score: Score
-    tried: tuple[Sensitivity, ...]
+    tried: tuple[Sensitivity, ...] = ()
+
+
+class Step(NamedTuple):
+    """A conversion, and what it gives.
+
+    Attributes:
+        narrow: indices of the layers with narrow weights.
+    """
+
+    activations: int
+    narrow: frozenset[int]
+    score: Score
+    within: bool
 
 
 def choose(
@@ -72,22 +90,68 @@ def choose(
     def run(activations: int, narrow: frozenset[int]) -> Score:
         return attempt(merged(by_width, activations, narrow))
 
+    rejected: Score | None = None
     activations, wide = NARROW, run(NARROW, frozenset())
     if not judge.within(wide):
-        activations, wide = WIDE, run(WIDE, frozenset())
+        rejected, activations, wide = wide, WIDE, run(WIDE, frozenset())
     every = frozenset(weights)
     if not judge.within(wide):
-        return Mix(activations, wide, frozenset(), wide, ())
+        return Mix(activations, rejected, wide, frozenset(), wide)
     if judge.within(score := run(activations, every)):
-        return Mix(activations, wide, every, score, ())
-    alone = {index: run(activations, frozenset({index})) for index in sorted(every)}
+        return Mix(activations, rejected, wide, every, score)
+    alone = tried(by_width, weights, activations, attempt)
     narrow: frozenset[int] = frozenset()
     best = wide
-    for index in sorted(every, key=lambda each: ((_noise(alone[each]) - _noise(wide)) / weights[each], each)):
+    for index in cheapest(alone, wide):
         if judge.within(score := run(activations, narrow | {index})):
             narrow, best = narrow | {index}, score
-    tried = tuple(Sensitivity(index, weights[index], each, index in narrow) for index, each in alone.items())
-    return Mix(activations, wide, narrow, best, tried)
+    return Mix(activations, rejected, wide, narrow, best, alone)
+
+
+def tried(
+    by_width: Mapping[int, Mapping[int, Precision]],
+    weights: Mapping[int, int],
+    activations: int,
+    attempt: Callable[[Blocks], Score],
+) -> tuple[Sensitivity, ...]:
+    """Each layer alone with narrow weights."""
+    return tuple(
+        Sensitivity(index, weights[index], attempt(merged(by_width, activations, frozenset({index}))))
+        for index in sorted(weights)
+    )
+
+
+def cheapest(alone: tuple[Sensitivity, ...], wide: Score) -> list[int]:
+    """The layers in the order of the noise that they add for a weight saved."""
+    cost = {each.layer: (_noise(each.score) - _noise(wide)) / each.weights for each in alone}
+    return sorted(cost, key=lambda index: (cost[index], index))
+
+
+def widened(mix: Mix, attempt: Callable[[int, frozenset[int]], Score], judge: Judge) -> Iterator[Step]:
+    """Conversions with fewer and fewer narrow layers, until one is good enough or everything is wide.
+
+    1, 2, 4, ... layers have wide weights again, those first that cost most. If narrow activations are not good enough
+    with any, the same layers are tried with wide ones.
+
+    Args:
+        mix: with a conversion that is not good enough itself; with `tried`, where layers are narrow.
+        attempt: convert with activations of this width and these layers narrow.
+    """
+    costly = [index for index in reversed(cheapest(mix.tried, mix.wide)) if index in mix.narrow]
+    for activations in sorted({mix.activations, WIDE}):
+        # as it was chosen it has been converted already
+        unchanged = [] if activations == mix.activations else [0]
+        for count in (*unchanged, *_shares(len(costly))):
+            narrow = mix.narrow - set(costly[:count])
+            score = attempt(activations, narrow)
+            yield Step(activations, narrow, score, judge.within(score))
+            if judge.within(score):
+                return
+
+
+def _shares(count: int) -> list[int]:
+    """Twice as many each time, at last all: 1, 2, 4, 5 of five."""
+    return [*(1 << power for power in range((count - 1).bit_length())), count] if count else []
 
 
 def merged(by_width: Mapping[int, Mapping[int, Precision]], activations: int, narrow: frozenset[int]) -> Blocks:

@@ -33,6 +33,7 @@ class SearchOptions:
     images: str
     labels: str | None = None
     images_size: int | None = None
+    score_blob: str | None = None
     metric: Metric | None = None
     error_margin: float | None = None
     trimming_mode: str = TRIMMING_MODES[0]
@@ -57,6 +58,8 @@ class SearchOptions:
     def _problems(self) -> Iterator[str]:
         if self.error_margin is not None and not (math.isfinite(self.error_margin) and self.error_margin >= 0):
             yield f"--error_margin must be a number from 0, it is {self.error_margin}"
+        if self.metric is not None and (problem := self.metric.problem(self.error_margin)):
+            yield problem
         for name in ("images_size", "calibration_size", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -73,6 +76,11 @@ class SearchOptions:
             yield f"--quant_type {self.quant_type.value} belongs to --mixed; the ladder is of Q.F formats"
         if self.calibration_seed is not None and self.calibration_indices is not None:
             yield "--calibration_seed and --calibration_indices exclude each other; give one"
+
+    @property
+    def picks(self) -> bool:
+        """Whether the pictures to find formats from are chosen by number."""
+        return self.calibration_seed is not None or self.calibration_indices is not None
 
     @property
     def preprocessing(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from xportdnn.plan import Block, FieldValue, Word
 from xportdnn.precision import Ristretto
 from xportdnn.searching.ladder import Joint, Ladder
 from xportdnn.searching.metric import Judge, Score
-from xportdnn.searching.mixed import Mix
+from xportdnn.searching.mixed import Mix, Step, overrides
 from xportdnn.searching.options import SearchOptions
 from xportdnn.searching.widths import Widths
 
@@ -38,6 +38,7 @@ class Judged:
         pictures: how many the networks were judged by.
         skipped: the others, with the reason.
         attempts: how many networks were run.
+        calibrated: names of the pictures that the formats were found from.
     """
 
     options: SearchOptions
@@ -46,6 +47,7 @@ class Judged:
     pictures: int
     skipped: tuple[tuple[str, str], ...]
     attempts: int
+    calibrated: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class Climbed(Judged):
         return self.steps[-1].widths
 
     @property
+    def score(self) -> Score:
+        return self.steps[-1].score
+
+    @property
+    def within(self) -> bool:
+        return self.steps[-1].within
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """What is written."""
         net = self.opened.net
@@ -82,14 +92,28 @@ class Mixed(Judged):
     """What `--mixed` found.
 
     Attributes:
-        conversion: with these overrides.
-        score: what that gives.
+        steps: the conversion that was chosen, then others with fewer narrow layers as far as it was needed.
+        conversion: the last of them.
+        copied: whether the pictures were copied into a folder for it.
     """
 
     mix: Mix
-    overrides: Mapping[str, Any]
+    steps: tuple[Step, ...]
     conversion: Conversion
-    score: Score
+    copied: bool
+
+    @property
+    def score(self) -> Score:
+        return self.steps[-1].score
+
+    @property
+    def within(self) -> bool:
+        return self.steps[-1].within
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """What is asked of the conversion for single layers."""
+        return overrides(self.opened.net, self.steps[-1].narrow)
 
     @property
     def text(self) -> str:

@@ -33,6 +33,7 @@ def report(found: Climbed | Mixed, remarks: Sequence[Remark]) -> dict[str, Any]:
         "options": _options(found),
         "network": found.opened.net.source.name,
         "images": found.pictures,
+        "calibrated_with": list(found.calibrated),
         "skipped": [{"name": name, "reason": reason} for name, reason in found.skipped],
         "metric": found.judge.metric.value,
         "error_margin": found.judge.margin,
@@ -49,7 +50,7 @@ def _climbed(found: Climbed) -> dict[str, Any]:
         "ladders": [_ladder(each) for each in found.ladders],
         "joint": [_joint(each) for each in found.steps],
         "widths": found.widths._asdict(),
-        "within": found.steps[-1].within,
+        "within": found.within,
         "layers": [{"name": layers[index].name, **_block(block)} for index, block in sorted(found.formats.items())],
     }
 
@@ -77,16 +78,32 @@ def _block(block: Ristretto) -> dict[str, Any]:
 
 
 def _mixed(found: Mixed) -> dict[str, Any]:
-    mix, layers = found.mix, found.opened.net.layers
+    mix, last, layers = found.mix, found.steps[-1], found.opened.net.layers
     return {
-        "activations": mix.activations,
+        "activations": last.activations,
+        "narrow_activations": None if mix.rejected is None else _score(mix.rejected),
         "wide": _score(mix.wide),
         "one_at_a_time": [
-            {"layer": layers[each.layer].name, "weights": each.weights, "narrow": each.narrow, **_score(each.score)}
+            {
+                "layer": layers[each.layer].name,
+                "weights": each.weights,
+                "narrow": each.layer in last.narrow,
+                **_score(each.score),
+            }
             for each in mix.tried
         ],
+        "chosen": {"narrow": [layers[index].name for index in sorted(mix.narrow)], **_score(mix.score)},
+        "conversions": [
+            {
+                "activations": step.activations,
+                "narrow": [layers[index].name for index in sorted(step.narrow)],
+                "within": step.within,
+                **_score(step.score),
+            }
+            for step in found.steps
+        ],
         "overrides": found.overrides,
-        "within": found.judge.within(found.score),
+        "within": found.within,
         **_score(found.score),
     }
 
