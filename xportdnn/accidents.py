@@ -11,7 +11,6 @@ _HEADS = (
     (b"\x89HDF\r\n\x1a\n", "it is an HDF5 file (Caffe's .caffemodel.h5 snapshot); save a binary caffemodel instead "
                            "(snapshot_format: BINARYPROTO, or net.save in pycaffe)"),
     (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"),
-    (b"PK\x03\x04", "it is a zip archive; unpack it first"),
     (b"\x1f\x8b", "it is gzip-compressed; unpack it first"),
 )  # fmt: skip
 
@@ -26,6 +25,8 @@ def accident(data: mmap.mmap | bytes, damage: str) -> str:
     for magic, cause in _HEADS:
         if head.startswith(magic):
             return cause
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(data)
     if not head:
         return "it is empty"
     start = head.lstrip()[:200].lower()
@@ -42,3 +43,11 @@ def accident(data: mmap.mmap | bytes, damage: str) -> str:
     if len(sample) > 64 and max(sample) < 0x80:
         return f"{damage}; no byte in it is above 0x7F: a text-mode upload damaged it, fetch it again as binary"
     return f"{damage}; the file is damaged, cut, or of another format: fetch it again as binary"
+
+
+def _zip(data: mmap.mmap | bytes) -> str:
+    if bytes(data[30:42]) == b"manifest.npy":  # its first file
+        return "it holds quantized weights (`xportdnn export --npz`); give the caffemodel that they were made from"
+    if b"PK\x05\x06" not in bytes(data[-(22 + 0xFFFF) :]):
+        return "it is a zip archive; unpack it first, if it was not cut: its end is missing"
+    return "it is a zip archive; unpack it first"

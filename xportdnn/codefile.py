@@ -28,9 +28,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from xportdnn.arithmetic import minifloat, qformat
+from xportdnn.arithmetic import minifloat, power_of_two, qformat
+from xportdnn.arithmetic.packed import BITS as PACKED_BITS
 from xportdnn.arithmetic.packed import packed_size, unpack6
 from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, is_zip
+from xportdnn.codeschema import AGAIN, FORMAT, MANIFEST, VERSION, check, places
 from xportdnn.errors import WeightsError
 from xportdnn.lazy import np
 
@@ -45,8 +47,7 @@ if TYPE_CHECKING:
 Stored: TypeAlias = Callable[[str], "NDArray[Any]"]
 """Arrays of the file by name."""
 
-FORMAT, VERSION = "xportdnn.weights", 1
-MANIFEST = "manifest"
+_FIRST = slice(30, 30 + len(MANIFEST) + 4)  # of a zip file: the name of its first entry
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can name
 _UNIX = 3
 _PERMISSIONS = 0o644 << 16
@@ -110,15 +111,18 @@ def to_bytes(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
 
 
 def is_codefile(path: str | Path) -> bool:
-    """Whether the file is a zip archive with a manifest; False of all that cannot be read."""
+    """Whether the file is a zip archive with a manifest, or was one before it was cut or damaged."""
     if not is_zip(path):
         return False
     import zipfile
 
+    with Path(path).open("rb") as file:
+        if file.read(_FIRST.stop)[_FIRST] == f"{MANIFEST}.npy".encode():
+            return True
     try:
         with zipfile.ZipFile(path) as archive:
             return f"{MANIFEST}.npy" in archive.namelist()
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return False
 
 
@@ -135,10 +139,11 @@ def read(path: str | Path) -> CodedModel:
         with zipfile.ZipFile(path) as archive:
             manifest = _manifest(archive, str(path))
             layers = tuple(_layers(archive, manifest, str(path)))
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise WeightsError(
-            f"{path}: these quantized weights cannot be read: {error}; export them again with `xportdnn export --npz`"
-        ) from None
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightsError(f"{path}: these quantized weights are cut or damaged ({error}); {AGAIN}") from None
+    # zipfile says so of compressions and encryptions that it has not, json of endless nesting
+    except (OSError, KeyError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise WeightsError(f"{path}: these quantized weights cannot be read: {error}; {AGAIN}") from None
     return CodedModel(str(path), layers, manifest)
 
 
@@ -148,9 +153,10 @@ def _manifest(archive: zipfile.ZipFile, path: str) -> Mapping[str, Any]:
         raise WeightsError(f"{path}: this .npz was not written by `xportdnn export`; give that, or a caffemodel")
     if found.get("version") != VERSION:
         raise WeightsError(
-            f"{path}: was written in version {found.get('version')} of its format, this program reads {VERSION}; "
-            "export it again"
+            f"{path}: was written in version {json.dumps(found.get('version'))} of its format, this program reads "
+            f"{VERSION}; export it again"
         )
+    check(found, path)
     return found
 
 
@@ -159,31 +165,128 @@ def _layers(archive: zipfile.ZipFile, manifest: Mapping[str, Any], path: str) ->
     stored = cache(partial(_array, archive))
     for entry in manifest["layers"]:
         blobs = []
-        for index, blob in enumerate(entry["blobs"]):
-            where = f'{path}: layer "{entry["name"]}", blob {index}'
+        for blob in entry["blobs"]:
+            where = f'{path}: layer "{entry["name"]}", blob "{blob["name"]}"'
             blobs.append(Blob.of(_values(stored, blob, where), where))
         yield LayerBlobs(entry["name"], entry["type"], tuple(blobs))
+    for name, found in _stretches(manifest).items():
+        ends = [0, *(end for _, end in found)]
+        if [start for start, _ in found] != ends[:-1] or ends[-1] != stored(name).size:
+            raise WeightsError(f'{path}: the blobs of array "{name}" overlap, or leave numbers between them; {AGAIN}')
+
+
+def _stretches(manifest: Mapping[str, Any]) -> dict[str, list[tuple[int, int]]]:
+    """Array -> beginning and end of everything in it, sorted."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for place in places(manifest):
+        start, count = place.get("offset", 0), math.prod(place["shape"])
+        size = packed_size(count) if place.get("packed") else count
+        found.setdefault(place["array"], []).append((start, start + size))
+    return {name: sorted(stretches) for name, stretches in found.items()}
 
 
 def _values(stored: Stored, blob: Mapping[str, Any], where: str) -> Array:
-    scale = _placed(stored, blob["scale"], f"{where}, scale") if "scale" in blob else None
-    return decoded(_placed(stored, blob, where), blob.get("format"), scale)
+    form = blob.get("format")
+    if form is None:
+        return np.asarray(_placed(stored, blob, "float32", where), np.float32)
+    codes = _codes(stored, blob, form, where)
+    if "scale" not in blob:
+        return decoded(codes, form, None)
+    scale = _placed(stored, blob["scale"], "float32", f"{where}, scale")
+    if not (np.isfinite(scale) & (scale >= 0)).all():
+        raise WeightsError(f"{where}, scale: holds numbers that are negative or not finite; {AGAIN}")
+    pairs = zip(scale.shape, codes.shape, strict=False)
+    if scale.ndim != codes.ndim or any(one not in (1, many) for one, many in pairs):
+        raise WeightsError(
+            f"{where}, scale: shape is {list(scale.shape)}, it must have the axes of {list(codes.shape)}, each as long "
+            f"or 1; {AGAIN}"
+        )
+    return decoded(codes, form, scale)
 
 
-def _placed(stored: Stored, place: Mapping[str, Any], where: str) -> NDArray[Any]:
-    """What lies at a place: {"array", "shape"} and perhaps "offset" or "packed"."""
-    array, shape = stored(place["array"]).reshape(-1), tuple(place["shape"])
-    count = math.prod(shape)
-    start, size = place.get("offset", 0), packed_size(count) if place.get("packed") else count
+def _codes(stored: Stored, blob: Mapping[str, Any], form: Mapping[str, Any], where: str) -> Integers:
+    """The integers of a blob, all of them such as its format has.
+
+    Raises:
+        WeightsError: some are not.
+    """
+    bits = form["bits"]
+    if blob.get("packed") and bits > PACKED_BITS:
+        raise WeightsError(f"{where}: bits is {bits}, packed codes have no more than {PACKED_BITS}; {AGAIN}")
+    codes = _placed(stored, blob, code_type(bits), where)
+    least, greatest = _limits(form, where)
+    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+    if low < least or high > greatest:
+        raise WeightsError(
+            f"{where}: holds codes from {low} to {high}, its format {form['kind']} of {bits} bits has {least} to "
+            f"{greatest}; {AGAIN}"
+        )
+    if form["kind"] == "power_of_two" and not codes.all():
+        raise WeightsError(f"{where}: holds the code 0, which powers of two have not; {AGAIN}")
+    return codes
+
+
+def _limits(form: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """The least and the greatest code of a format.
+
+    Raises:
+        WeightsError: it has other bits than it needs.
+    """
+    half: int = 1 << form["bits"] - 1
+    allowed: tuple[int, ...]
+    if form["kind"] == "threshold":
+        return 1 - half, half - 1
+    if form["kind"] == "fixed":
+        return -half, half - 1
+    if form["kind"] == "minifloat":
+        needed = 1 + form["exp_bits"] + form["mant_bits"]
+        greatest, allowed = 1 << needed - 1, (needed, needed + 1)
+    else:
+        greatest = form["exp_max"] - form["exp_min"] + 1
+        if greatest < 1:
+            raise WeightsError(f"{where}: exp_min is {form['exp_min']} and exp_max {form['exp_max']}; {AGAIN}")
+        allowed = (power_of_two.code_bits(form["exp_min"], form["exp_max"]),)
+    if form["bits"] not in allowed:
+        raise WeightsError(
+            f"{where}: bits is {form['bits']}, its format {form['kind']} has {' or '.join(map(str, allowed))}; {AGAIN}"
+        )
+    return -greatest, min(greatest, half - 1)
+
+
+def code_type(bits: int) -> str:
+    """The smallest signed type that holds codes of so many bits."""
+    return "int8" if bits <= 8 else "int16" if bits <= 16 else "int32"
+
+
+def _placed(stored: Stored, place: Mapping[str, Any], kind: str, where: str) -> NDArray[Any]:
+    """What lies at a place: {"array", "shape"} and perhaps "offset" or "packed".
+
+    Args:
+        kind: the type that it must have, unpacked.
+    """
+    try:
+        whole = stored(place["array"])
+    except KeyError:
+        raise WeightsError(f'{where}: the file does not hold its array "{place["array"]}"; {AGAIN}') from None
+    packed, shape = place.get("packed", False), tuple(place["shape"])
+    wanted = "uint8" if packed else kind
+    if whole.dtype.name != wanted:
+        raise WeightsError(f'{where}: array "{place["array"]}" is of type {whole.dtype}, it must be {wanted}; {AGAIN}')
+    array, count = whole.reshape(-1), math.prod(shape)
+    start, size = place.get("offset", 0), packed_size(count) if packed else count
     found = array[start : start + size]
     if found.size != size or ("offset" not in place and array.size != size):
-        raise WeightsError(
-            f"{where}: {found.size} numbers lie where the shape {list(shape)} needs {size}; export again"
-        )
-    return unpack6(found, shape) if place.get("packed") else found.reshape(shape)
+        raise WeightsError(f"{where}: {found.size} numbers lie where the shape {list(shape)} needs {size}; {AGAIN}")
+    if "offset" not in place and not packed and whole.shape != shape:
+        raise WeightsError(f"{where}: shape is {list(shape)}, that of its array {list(whole.shape)}; {AGAIN}")
+    return unpack6(found, shape) if packed else found.reshape(shape)
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     with archive.open(f"{name}.npy") as file:
-        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)
+        content = io.BytesIO(file.read())
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(content, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f'its array "{name}": {error}') from None
     return array

@@ -35,6 +35,8 @@ def read_inputs(net: Net, inputs: Sequence[str], journal: Journal) -> dict[Value
         blob, path = _named(text, tops, wanted)
         if blob not in tops:
             raise UsageError(f"--input {text}: the network has no input '{blob}'; its inputs are {', '.join(tops)}")
+        if tops[blob] in feeds:
+            raise UsageError(f"--input {text}: the input '{blob}' is given twice; give it one file")
         feeds[tops[blob]] = _load(path)
     missing = [blob for blob in wanted if tops[blob] not in feeds]
     if missing:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.exporting.nets import MODES, SAMPLES, Network, opened, pictures, sample, write
 from tests.simulation.quantized import block, feeds_of, fixed, xilinx
-from tests.small_nets import data, layer
+from tests.small_nets import data, layer, net_of
 from xportdnn.errors import NetworkError
 from xportdnn.exporting.c_folder import FIXED, c_files, names, random_feeds
 from xportdnn.exporting.literals import real, string, whole
@@ -165,8 +168,70 @@ ONE_LAYER = {
     "concat": Case(of_two, "Concat", "", xilinx(8, 9, 5)),
     "concat_of_rows": Case(of_two, "Concat", "concat_param { axis: 2 }", xilinx(8, 7, 7)),
     "permute": Case(behind, "Permute", "permute_param { order: 2 order: 0 order: 3 order: 1 }", xilinx(8, 9, 3)),
+    "deconvolution": Case(
+        single,
+        "Deconvolution",
+        f"convolution_param {{ num_output: 6 group: 3 dilation: 2 {STRIDES} }}",
+        xilinx(8, 3, 2, ONES[:6]),
+    ),
+    "deconvolution_of_fixed": Case(
+        single,
+        "Deconvolution",
+        "convolution_param { num_output: 4 kernel_size: 4 stride: 2 pad: 1 bias_term: false }",
+        fixed(8, 5, 3, 6),
+    ),
     "softmax_of_rows": Case(single, "Softmax", "softmax_param { axis: 3 }", xilinx(8, 3, 3)),
 }
+
+
+IN_FLOAT = {
+    "float_convolution": Case(
+        single, "Convolution", f"convolution_param {{ num_output: 6 group: 3 dilation: 2 {STRIDES} }}", ""
+    ),
+    "float_deconvolution": Case(
+        single, "Deconvolution", f"convolution_param {{ num_output: 6 group: 3 dilation: 2 {STRIDES} }}", ""
+    ),
+    "float_pooling": Case(single, "Pooling", f"pooling_param {{ pool: MAX {WINDOWS} }}", ""),
+    "float_averages": Case(single, "Pooling", f"pooling_param {{ pool: AVE {WINDOWS} }}", ""),
+    "float_sum": Case(of_two, "Eltwise", "", ""),
+    "float_weighted_sum": Case(of_two, "Eltwise", "eltwise_param { coeff: 0.5 coeff: -1.25 }", ""),
+    "float_product": Case(of_two, "Eltwise", "eltwise_param { operation: PROD }", ""),
+    "float_maximum": Case(of_two, "Eltwise", "eltwise_param { operation: MAX }", ""),
+    "float_concat": Case(of_two, "Concat", "concat_param { axis: 2 }", ""),
+    "float_norm": Case(single, "BatchNorm", "", ""),
+    "float_scale": Case(single, "Scale", "scale_param { bias_term: true }", ""),
+    "float_scale_of_planes": Case(single, "Scale", "scale_param { axis: 2 num_axes: -1 }", ""),
+    "float_relu": Case(single, "ReLU", "relu_param { negative_slope: 1.5 }", ""),
+    "float_relu6": Case(single, "ReLU6", "", ""),
+    "float_clip": Case(single, "Clip", "clip_param { min: -0.25 max: 0.5 }", ""),
+    "float_prelu": Case(single, "PReLU", "", ""),
+    "float_prelu_of_all": Case(single, "PReLU", "prelu_param { channel_shared: true }", ""),
+    "float_normalize": Case(single, "Normalize", "", ""),
+    "float_normalize_of_cells": Case(
+        single, "Normalize", "norm_param { across_spatial: false channel_shared: false }", ""
+    ),
+    "float_product_of_rows": Case(single, "InnerProduct", "inner_product_param { num_output: 7 axis: 2 }", ""),
+}
+
+
+def floats_only(each: Case, name: str) -> str:
+    """The text of a case without any block."""
+    text = each.text(each.kind, each.param, each.formats, name=name)
+    return re.sub(r"precision_param \{.*?\}", "", text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def floats(objects: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The same of the layers in float."""
+    folder = tmp_path_factory.mktemp("floats")
+    text = chain(["c"]) + "".join(floats_only(each, name) for name, each in IN_FLOAT.items())
+    _, *lines = built(folder, texts(write(folder, text)), objects)
+    return lines
+
+
+@pytest.mark.parametrize("name", IN_FLOAT)
+def test_one_layer_in_float(name: str, floats: list[str]) -> None:
+    assert [line for line in floats if re.fullmatch(rf"equal float {name}: 0 of \d+ differ", line)]
 
 
 @pytest.fixture(scope="module")
@@ -199,13 +264,17 @@ def test_ristretto_changes_its_bottom_for_others(objects: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (single("PReLU", "", ""), r'layer "x" \(PReLU, line \d+\): the C reference has no PReLU in float'),
+        (single("TanH", "", ""), r'layer "x" \(TanH, line \d+\): the C reference has no TanH in float'),
         (single("LRN", "lrn_param { norm_region: WITHIN_CHANNEL }", ""), "has no LRN WITHIN_CHANNEL"),
         (of_two("Eltwise", "eltwise_param { operation: PROD }", xilinx(8, 9, 12)), r'layer "x" .*no Eltwise PROD'),
-        (single("Deconvolution", SMALL, fixed(8, 5, 3, 5)), "no such Deconvolution"),
+        (single("Deconvolution", f"{SMALL[:-1]} axis: 0 }}", ""), r"of 2x3x5x6, the channels on axis 0"),
+        (
+            data(2, 3, 5, 6) + layer("x", "Pooling", "data", "x mask", "pooling_param { kernel_size: 2 }"),
+            "has no Pooling of several tops in float",
+        ),
         (single("Convolution", SMALL, xilinx(16, 300, 0.01, (1.0, 1.0))), "a sum could leave 64 bits"),
     ],
-    ids=["PReLU", "LRN", "PROD", "Deconvolution", "wide"],
+    ids=["TanH", "LRN", "PROD", "Deconvolution", "mask", "wide"],
 )
 def test_layers_that_it_has_not_are_named(text: str, message: str, tmp_path: Path) -> None:
     conv = f"convolution_param {{ num_output: 2 kernel_size: 3 }}\n{fixed(8, 5, 3, 5)}"
@@ -213,6 +282,14 @@ def test_layers_that_it_has_not_are_named(text: str, message: str, tmp_path: Pat
     network = write(tmp_path, text)
     with pytest.raises(NetworkError, match=message):
         texts(network)
+
+
+def test_all_that_it_has_not_is_said_at_once(tmp_path: Path) -> None:
+    """Also of layers behind others, with what helps."""
+    text = chain(["c"]) + layer("one", "TanH", "c", "one") + layer("two", "Sigmoid", "one", "two")
+    with pytest.raises(NetworkError, match="leave out --c_dir") as caught:
+        texts(write(tmp_path, text))
+    assert [problem.split(" ")[1] for problem in caught.value.problems] == ['"one"', '"two"']
 
 
 def test_names_that_c_takes(objects: Path, tmp_path: Path) -> None:
@@ -226,6 +303,49 @@ def test_names_that_c_takes(objects: Path, tmp_path: Path) -> None:
     network = write(tmp_path, text)
     assert sorted(names(network.opened.net).values()) == ["A_B_layer3", "__", "a_b", "a_b_layer2", "data", "int"]
     assert check_equal(tmp_path, network, objects)[1:] == ["int a/b", "int a.b", "int A_B", "int */", "int int"]
+
+
+def chain(names: Sequence[str]) -> str:
+    """Convolutions of these names one behind another."""
+    conv = f"convolution_param {{ num_output: 2 kernel_size: 3 pad: 1 }}\n{xilinx(8, 3, 3, (1.0, 1.0))}"
+    pairs = pairwise(("data", *names))
+    return data(1, 2, 5, 6) + "".join(layer(name, "Convolution", bottom, name, conv) for bottom, name in pairs)
+
+
+def test_names_that_c_gives_could_be_those_of_other_layers(objects: Path, tmp_path: Path) -> None:
+    """What tells two names apart may be another layer's name, as what C calls blobs and functions."""
+    wanted = ("a/b", "a_b_layer3", "a:b", "run_x", "x_2", "x", "x__buffer_4", "x__run", "y" * 300, "y" * 301)
+    network = write(tmp_path, chain(wanted))
+    found = list(names(network.opened.net).values())
+    assert found[:4] == ["data", "a_b", "a_b_layer3", "a_b_layer3_2"]
+    assert found[-2:] == ["y" * 100, "y" * 100 + "_layer10"]
+    assert check_equal(tmp_path, network, objects)[1:] == [f"int {name}" for name in wanted]
+
+
+@given(
+    st.lists(st.text("aA_:3rly", min_size=1, max_size=12) | st.just("a_layer2"), min_size=1, max_size=6, unique=True)
+)
+@settings(max_examples=50, deadline=None)
+def test_no_two_names_are_the_same(wanted: list[str]) -> None:
+    net = net_of(chain(wanted))
+    found = [name.lower() for name in names(net).values()]
+    assert len(set(found)) == len(net.layers)
+
+
+def test_silence_has_nothing_to_compute(objects: Path, tmp_path: Path) -> None:
+    text = chain(["c"]) + 'layer { name: "s" type: "Silence" bottom: "c" }\n'
+    assert check_equal(tmp_path, write(tmp_path, text), objects) == ["float data", "int c"]
+
+
+def test_layers_that_cut_blobs(objects: Path, tmp_path: Path) -> None:
+    text = (
+        chain(["c"])
+        + layer("parts", "Slice", "c", "one two", "slice_param { axis: 2 slice_point: 2 }")
+        + layer("small", "Pooling", "two", "small", "pooling_param { kernel_size: 2 }")
+        + layer("cut", "Crop", "c small", "cut", "crop_param { axis: 2 offset: 3 offset: 1 }")
+    )
+    lines = check_equal(tmp_path, write(tmp_path, text), objects)
+    assert lines == ["float data", "int c", "int parts", "int parts", "int small", "int cut"]
 
 
 def test_headers_hold_what_hardware_needs(tmp_path: Path) -> None:

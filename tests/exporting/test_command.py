@@ -16,6 +16,7 @@ from tests.simulation.quantized import xilinx
 from tests.small_nets import PLAIN, Files, data, layer, write_net, write_pictures
 from xportdnn import caffemodel, cli, codefile
 from xportdnn.cli.conversion import conversion
+from xportdnn.errors import WeightsError
 
 Run: TypeAlias = Callable[..., tuple[int, str]]
 
@@ -79,6 +80,11 @@ def test_what_the_board_changes_is_said(run: Run, tmp_path: Path) -> None:
         (("--npz", "x", "--input", "a.npy"), "--input belongs to --c_dir"),
         (("--c_dir", "x", "--input", "a.npy", "--dims", "2,5,6"), "exclude each other"),
         (("--npz", "x", "--dims", "2,0,6"), "--dims must be three positive numbers"),
+        (("--npz", "x/a", "--caffemodel", "./x/../x/a"), "name the same place"),
+        (("--npz", ""), "--npz is empty"),
+        (("--caffemodel", ""), "--caffemodel is empty"),
+        (("--c_dir", ""), "--c_dir is empty"),
+        (("--c_dir", "-"), "--c_dir is a folder"),
     ],
 )
 def test_options_that_contradict_each_other(arguments: tuple[str, ...], message: str, run: Run, files: Files) -> None:
@@ -103,6 +109,119 @@ def test_places_are_looked_at_first(run: Run, files: Files, tmp_path: Path) -> N
     code, err = run("export", *files.arguments, "--npz", tmp_path / "file" / "a.npz")
     assert code == 1
     assert "a.npz: cannot be written" in err
+
+
+def quantized_conv(tmp_path: Path) -> Files:
+    """A network that C can compute."""
+    conv = f"convolution_param {{ num_output: 2 kernel_size: 3 }}\n{xilinx(8, 3, 9, (1.0, 2.0))}"
+    return write_net(tmp_path, data(1, 2, 5, 6) + layer("c", "Convolution", "data", "c", conv))
+
+
+def test_no_output_takes_the_place_of_another(run: Run, tmp_path: Path) -> None:
+    files, folder = quantized_conv(tmp_path), tmp_path / "c"
+    code, err = run("export", *files.arguments, "--c_dir", folder, "--npz", folder / "." / "network.c")
+    assert code == 2
+    assert "network.c is a file of --c_dir" in err
+    assert not folder.exists()
+    assert run("export", *files.arguments, "--c_dir", folder, "--npz", folder / "a.npz")[0] == 0
+
+
+def test_a_file_is_no_folder(run: Run, tmp_path: Path) -> None:
+    files = quantized_conv(tmp_path)
+    code, err = run("export", *files.arguments, "--c_dir", files.deploy)
+    assert code == 1
+    assert "deploy.prototxt: is a file; --c_dir takes a folder" in err
+
+
+def test_nothing_stays_behind_a_refusal(run: Run, tmp_path: Path) -> None:
+    """Nor is a folder taken away that was there."""
+    files = write_net(tmp_path, data(1, 2, 5, 6) + layer("t", "TanH", "data", "t", xilinx(8, 3, 9)))
+    (tmp_path / "old").mkdir()
+    folder, npz = tmp_path / "old" / "new" / "c", tmp_path / "other" / "a.npz"
+    code, _ = run("export", *files.arguments, "--c_dir", folder, "--npz", npz)
+    assert code == 1
+    assert not npz.parent.exists()
+    assert list((tmp_path / "old").iterdir()) == []
+
+
+def test_headers_of_an_earlier_network_are_named(run: Run, tmp_path: Path) -> None:
+    files = quantized_conv(tmp_path)
+    arguments = ("export", *files.arguments, "--c_dir", tmp_path / "c")
+    assert "earlier export" not in run(*arguments)[1]
+    (tmp_path / "c" / "layers" / "c.h").rename(tmp_path / "c" / "layers" / "old.h")
+    _, err = run(*arguments)
+    assert "these files are of an earlier export, this network needs none: layers/old.h" in err
+    assert (tmp_path / "c" / "layers" / "old.h").exists()
+
+
+def test_pack6_says_where_it_packs_nothing(run: Run, tmp_path: Path) -> None:
+    files = quantized_conv(tmp_path)
+    said = "--pack6: nothing was packed"
+    assert said in run("export", *files.arguments, "--npz", tmp_path / "a.npz", "--pack6")[1]
+    files.deploy.write_text(files.deploy.read_text().replace("bw_params: 8", "bw_params: 6"))
+    assert said not in run("export", *files.arguments, "--npz", tmp_path / "a.npz", "--pack6")[1]
+
+
+def test_quantized_weights_are_not_quantized_again(run: Run, files: Files, tmp_path: Path) -> None:
+    npz = tmp_path / "a.npz"
+    assert run("export", *files.arguments, "--npz", npz)[0] == 0
+    code, err = run("export", "--deploy_model", files.deploy, "--weights", npz, "--npz", tmp_path / "b.npz")
+    assert code == 1
+    assert "a.npz: holds quantized weights already; give the caffemodel that they were made from" in err
+
+
+def test_where_only_a_caffemodel_will_do_the_npz_is_named(files: Files, run: Run, tmp_path: Path) -> None:
+    npz = tmp_path / "a.npz"
+    assert run("export", *files.arguments, "--npz", npz)[0] == 0
+    with pytest.raises(WeightsError, match=r"it holds quantized weights .*; give the caffemodel"):
+        caffemodel.read(npz)
+    npz.write_bytes(npz.read_bytes()[:-30])
+    with pytest.raises(WeightsError, match="it holds quantized weights"):
+        caffemodel.read(npz)
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [
+        ("bw_params: 8 fl_params: 200", "fl_params is 200; -126 to 126 can be simulated"),
+        ("precision: INTEGER_POWER_OF_2_WEIGHTS exp_min: -200 exp_max: 100", "exp_min is -200"),
+        ("precision: INTEGER_POWER_OF_2_WEIGHTS exp_min: 3 exp_max: -1", "exp_min is 3 and exp_max -1"),
+    ],
+    ids=["fl", "far powers", "powers the other way"],
+)
+def test_formats_that_nothing_can_use_are_not_written(formats: str, message: str, run: Run, tmp_path: Path) -> None:
+    product = f"inner_product_param {{ num_output: 2 }}\nquantization_param {{ {formats} }}"
+    files = write_net(tmp_path, data(1, 2, 5, 6) + layer("c", "FcRistretto", "data", "c", product))
+    code, err = run("export", *files.arguments, "--npz", tmp_path / "a.npz")
+    assert code == 1
+    assert f'layer "c" (FcRistretto, line 7): {message}' in err
+
+
+def test_an_input_is_given_once(run: Run, tmp_path: Path) -> None:
+    files, array = quantized_conv(tmp_path), tmp_path / "x.npy"
+    np.save(array, np.zeros((1, 2, 5, 6), np.float32))
+    given = [f"data={array}", f"data={array}"]
+    code, err = run("export", *files.arguments, "--c_dir", tmp_path / "c", "--input", given[0], "--input", given[1])
+    assert code == 2
+    assert "the input 'data' is given twice" in err
+
+
+def test_formats_without_integers_are_named_once(run: Run, tmp_path: Path) -> None:
+    """With what helps, for each of the two commands."""
+    formats = "convolution_param { num_output: 2 kernel_size: 1 }\nquantization_param { precision: MINIFLOAT }"
+    text = (
+        data(1, 2, 5, 6)
+        + layer("c", "ConvolutionRistretto", "data", "c", formats)
+        + layer("d", "ConvolutionRistretto", "c", "d", formats)
+    )
+    files = write_net(tmp_path, text)
+    code, err = run("export", *files.arguments, "--c_dir", tmp_path / "c")
+    assert code == 1
+    assert "simulate and evaluate them with --arithmetic fake, export them without --c_dir:" in err
+    assert err.count("MINIFLOAT is no format of integers: c, d") == 1
+    np.save(tmp_path / "x.npy", np.zeros((1, 2, 5, 6), np.float32))
+    arguments = ("--input", tmp_path / "x.npy", "--blobs_dir", tmp_path / "b", "--arithmetic", "chaidnn")
+    assert "or use --arithmetic fake:" in run("simulate", *files.arguments, *arguments)[1]
 
 
 def test_layers_without_codes_are_named_and_nothing_is_written(run: Run, tmp_path: Path) -> None:

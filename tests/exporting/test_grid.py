@@ -84,6 +84,19 @@ def test_what_has_no_format_stays(mode: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(stored[name].blobs[1].values(), network.model.names[name].blobs[1].values())
 
 
+@BY_MODE
+def test_zeros_have_no_sign(mode: str, tmp_path: Path) -> None:
+    """As in the codes: so the caffemodel on the grid gives itself again, byte by byte."""
+    conv = np.full((4, 1, 3, 3), -1e-6, np.float32), np.zeros(4, np.float32)
+    first = rounded(write(tmp_path, small(mode), {"a/conv": conv}), tmp_path)
+    weight = first.model.names["a/conv"].blobs[0].values()
+    assert not weight.any()
+    assert not np.signbit(weight).any()
+    before = (tmp_path / "grid.caffemodel").read_bytes()
+    rounded(first, tmp_path)
+    assert (tmp_path / "grid.caffemodel").read_bytes() == before
+
+
 def test_layers_that_are_not_run_stay(tmp_path: Path) -> None:
     network = write(tmp_path, small("Xilinx"))
     path = network.files.weights

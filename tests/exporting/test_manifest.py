@@ -100,14 +100,19 @@ def test_sources(tmp_path: Path) -> None:
 
 
 @BY_MODE
-def test_the_boards_bias(mode: str, tmp_path: Path) -> None:
+def test_the_boards_shift(mode: str, tmp_path: Path) -> None:
     """Of a Convolution by itself; of one with BatchNorm and Scale the reason."""
-    arrays, manifest = loaded(tmp_path, npz(opened(sample(tmp_path, "digits_plain", mode))))
+    _, manifest = loaded(tmp_path, npz(opened(sample(tmp_path, "digits_plain", mode))))
     first = manifest["layers"][0]
-    assert placed(arrays, first["board"]["bias"]).dtype == np.int16
-    assert first["board"]["shift"] == (22 if mode == "Xilinx" else 4 + 6 - 4)
+    assert first["board"] == {"shift": 22 if mode == "Xilinx" else 4 + 6 - 4}
     _, manifest = loaded(tmp_path, npz(opened(sample(tmp_path, "digits_residual", mode))))
     assert "BatchNorm and Scale behind it" in manifest["layers"][0]["board"]["reason"]
+
+
+def test_nothing_is_written_that_follows_from_the_rest(tmp_path: Path) -> None:
+    """Only codes, scales, and what has no format: the board's own biases would be integers of 16 bits."""
+    arrays, _ = loaded(tmp_path, npz(opened(sample(tmp_path, "digits_plain", "Xilinx"))))
+    assert {array.dtype.name for name, array in arrays.items() if name != "manifest"} == {"float32", "int8"}
 
 
 def test_the_same_bytes_twice(tmp_path: Path) -> None:

@@ -104,6 +104,17 @@ def test_the_board_needs_the_floats_of_software(tmp_path: Path) -> None:
         coded.simulated(Arithmetic.CHAIDNN)
 
 
+def test_ristrettos_rules_are_not_the_boards(tmp_path: Path) -> None:
+    """Its bias is rounded as the weights are: the board's integers of the float one would be others."""
+    formats = block({"bw_params": 4, "fl_params": 3, "bw_layer_in": 8, "fl_layer_in": 5}, "quantization_param")
+    conv = f"convolution_param {{ num_output: 4 kernel_size: 3 }}\n{formats}"
+    network = write(tmp_path, data(1, 3, 5, 6) + layer("c", "ConvolutionRistretto", "data", "c", conv))
+    coded = opened(network.files, as_npz(network, tmp_path))
+    with pytest.raises(NetworkError, match="give the caffemodel:") as caught:
+        coded.simulated(Arithmetic.CHAIDNN)
+    assert "Ristretto's rules rounded its weights and its bias" in caught.value.problems[0]
+
+
 def test_another_prototxt_is_noticed(tmp_path: Path) -> None:
     network = write(tmp_path, small("Xilinx"))
     path = as_npz(network, tmp_path)
@@ -161,7 +172,7 @@ def test_another_zip_file_is_no_codefile(tmp_path: Path) -> None:
         (b"[]", "was not written by `xportdnn export`"),
         (b'{"format": "other"}', "was not written by `xportdnn export`"),
         (b'{"format": "xportdnn.weights", "version": 2}', "version 2 of its format, this program reads 1"),
-        (b'{"format": "xportdnn.weights", "version": 1}', "cannot be read: 'layers'"),
+        (b'{"format": "xportdnn.weights", "version": 1}', "manifest: xportdnn is missing; export the weights again"),
         (b"{", "cannot be read: Expecting"),
     ],
     ids=["no object", "other", "version", "incomplete", "no JSON"],
@@ -182,7 +193,7 @@ def test_arrays_that_do_not_fit_the_manifest(tmp_path: Path) -> None:
     short = {**whole.arrays, "a/conv.weights": whole.arrays["a/conv.weights"][:3]}
     path.write_bytes(codefile.to_bytes(whole.manifest, short))
     with pytest.raises(
-        WeightsError, match=r'layer "a/conv", blob 0: 27 numbers lie where the shape \[4, 1, 3, 3\] needs 36'
+        WeightsError, match=r'layer "a/conv", blob "weights": 27 numbers lie where the shape \[4, 1, 3, 3\] needs 36'
     ):
         codefile.read(path)
 
@@ -193,5 +204,5 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[2000:2040] = bytes(40)
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match="export them again"):
+    with pytest.raises(WeightsError, match="export the weights again"):
         codefile.read(path)

@@ -2,7 +2,7 @@
 
 The integers become one stream of bits, lowest bits first: value 4k lies in bits 0 to 5 of byte 3k, value 4k + 1 in bits
 6 and 7 of it and bits 0 to 3 of byte 3k + 1, and so on. The last bytes are filled up with zeros. Each value is two's
-complement, -32 to 31.
+complement, -32 to 31. That is a layout for memory; a file that is compressed anyway is smaller without it.
 """
 
 from __future__ import annotations

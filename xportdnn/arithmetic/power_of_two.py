@@ -22,3 +22,8 @@ def trim(weights: Array, exp_min: int, exp_max: int, rounding: Rounding = half_a
     exponents = rounding(np.clip(logarithms, np.float32(exp_min), np.float32(exp_max)))
     magnitudes = np.ldexp(np.ones_like(logarithms), exponents.astype(np.int32))
     return np.where(weights >= 0, magnitudes, -magnitudes)
+
+
+def code_bits(exp_min: int, exp_max: int) -> int:
+    """The bits of a sign and a rank from 1, that of 2**exp_min, in two's complement."""
+    return 1 + (exp_max - exp_min + 1).bit_length()

@@ -6,7 +6,8 @@
     manifest   what the `.npz` says of itself
     grid       the caffemodel whose floats lie on the grid
     program    the network as a list of C calls, from a simulation in integers
-    calls      the call of each layer type
+    calls      the call of each layer type in integers
+    float_calls  the same in float
     templates  C text from the files in `c/`
     c_folder   headers, reference program and golden vectors as a folder
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from xportdnn import execute
@@ -12,7 +13,7 @@ from xportdnn.exporting.literals import real, string
 from xportdnn.exporting.program import Buffer, Program, Unit, program
 from xportdnn.exporting.templates import rendered, text_of
 from xportdnn.exporting.weights import Exported
-from xportdnn.layers import Array, Arrays
+from xportdnn.layers import Array
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.opening import Opened
@@ -26,6 +27,7 @@ from xportdnn.simulation.run import Simulation, Step, prepare
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_LONGEST = 100  # characters of a layer's name in C: most file systems end a file's name at 255
 FIXED = ("fixed_point.h", "fixed_point.c", "real.h", "real.c", "network.h", "golden.h", "main.c")
 
 
@@ -55,7 +57,7 @@ def c_files(
     texts |= golden
     for layer in layers:
         if weights[layer.index]:
-            arrays = _parameters(simulation, layer, weights[layer.index], coded[layer.index])
+            arrays = _parameters(simulation, layer, coded[layer.index])
             texts[f"layers/{symbols[layer.index]}.h"] = header(symbols[layer.index], arrays)
     return texts
 
@@ -70,15 +72,24 @@ def random_feeds(opened: Opened, blocks: Mapping[int, Block]) -> dict[Value, Arr
 
 
 def names(net: Net) -> dict[int, str]:
-    """Layer index -> a name that C takes, no two of them the same whatever the case of their letters."""
+    """Layer index -> a name that C takes, no two of them the same whatever the case of their letters.
+
+    All that C sees of a layer is called `<name>__<what>`, where `what` begins with no underscore and has no two of them
+    in a row: so no two things of the network, and none of the fixed files, can have one name.
+    """
     found: dict[int, str] = {}
     taken: set[str] = set()
     for layer in net.layers:
-        stem = identifier(layer.name)
-        name = stem if stem.lower() not in taken else f"{stem}_layer{layer.index}"
-        taken.add(name.lower())
-        found[layer.index] = name
+        tries = _tries(identifier(layer.name)[:_LONGEST], layer.index)
+        found[layer.index] = next(name for name in tries if name.lower() not in taken)
+        taken.add(found[layer.index].lower())
     return found
+
+
+def _tries(stem: str, index: int) -> Iterator[str]:
+    yield stem
+    yield f"{stem}_layer{index}"
+    yield from (f"{stem}_layer{index}_{number}" for number in count(2))
 
 
 def _entrance(net: Net, value: Value, blocks: Mapping[int, Block]) -> Whole | None:
@@ -91,13 +102,11 @@ def _ends(form: Whole | None) -> tuple[float, float]:
     return (-1.0, 1.0) if form is None else (form.limits[0] * form.step, form.limits[1] * form.step)
 
 
-def _parameters(
-    simulation: Simulation, layer: Layer, weights: Arrays, coded: Sequence[Coded]
-) -> Mapping[str, NDArray[Any]]:
+def _parameters(simulation: Simulation, layer: Layer, coded: Sequence[Coded]) -> Mapping[str, NDArray[Any]]:
     """What stands in the header of a layer: integers as `simulate --vectors` has them, or floats."""
     hardware = simulation.level.hardware(layer)
     if not hardware.arrays:
-        return {blob.name: values for blob, values in zip(coded, weights, strict=True)}
+        return {blob.name: blob.values for blob in coded}
     facts: dict[str, NDArray[Any]] = {
         "shift": np.array(hardware.facts["shift"], np.int32),
         "limits": np.array(hardware.facts["limits"], np.int64),
@@ -139,7 +148,7 @@ def _tops(unit: Unit) -> list[dict[str, Any]]:
     return [
         {
             "name": string(unit.layer.name),
-            "run": f"run_{unit.symbol}" if index == 0 else "NULL",
+            "run": f"{unit.symbol}__run" if index == 0 else "NULL",
             "whole": int(top.form is not None),
             "step": real(1.0 if top.form is None else top.form.step),
             "count": top.count,
@@ -164,10 +173,13 @@ def _golden(
 ) -> tuple[str, dict[str, str]]:
     """`golden.c`, and the headers with the arrays."""
     headers: dict[str, str] = {}
+    written: list[dict[str, str]] = []
     tops: list[dict[str, Any]] = []
     inputs: dict[Value, str] = {}
     for step in steps:
         symbol = f"golden_{symbols[step.layer.index]}"
+        if not step.outcome.tops:
+            continue
         arrays = {f"output_{index}": _narrowed(held) for index, held in enumerate(step.outcome.tops)}
         tops += [_golden_top(f"{symbol}__{name}", array) for name, array in arrays.items()]
         for value in step.layer.tops:
@@ -175,8 +187,9 @@ def _golden(
                 inputs[value] = f"{symbol}__input_{len(inputs)}"
                 arrays[f"input_{len(inputs) - 1}"] = np.asarray(feeds[value], np.float32)
         headers[f"golden/{symbols[step.layer.index]}.h"] = header(symbol, arrays)
+        written.append({"symbol": symbols[step.layer.index]})
     fields = {
-        "headers": [{"symbol": symbols[step.layer.index]} for step in steps],
+        "headers": written,
         "inputs": [{"symbol": inputs[value]} for value in made.inputs],
         "tops": tops,
     }

@@ -1,20 +1,21 @@
-"""Each layer type as a call of the C reference: which file of `c/calls`, and what to fill in."""
+"""Each layer type in integers as a call of the C reference: which file of `c/calls`, and what to fill in."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from xportdnn.arithmetic import threshold
 from xportdnn.arithmetic.products import bound, peak
 from xportdnn.errors import LayerError
 from xportdnn.exporting.literals import real, whole, wholes
 from xportdnn.kernels import Windows
-from xportdnn.layers import Shape, convolution, permute, pooling
+from xportdnn.layers import Shape, convolution, crop, permute, pooling
+from xportdnn.layers import slice as cuts
 from xportdnn.lazy import np
 from xportdnn.network import Layer
-from xportdnn.shapes import axis_index, axis_or_legacy
+from xportdnn.shapes import axis_index, axis_or_legacy, written
 from xportdnn.simulation.formats import Threshold, Whole
 from xportdnn.simulation.integer.jobs import Job
 from xportdnn.simulation.integer.requantization import Requantization, between, by_ratio, quotient
@@ -46,16 +47,6 @@ class Place(NamedTuple):
     out: Whole
     job: Job | None
     symbol: str
-
-
-class Real(NamedTuple):
-    """A layer that computes in float."""
-
-    layer: Layer
-    bottoms: Sequence[Shape]
-    top: Shape
-    symbol: str
-    has_bias: bool
 
 
 def converted(source: Whole, out: Whole, count: int) -> Call:
@@ -91,43 +82,46 @@ def in_integers(place: Place) -> Call:
     return _INTEGERS[place.layer.kind.name](place)
 
 
-def in_float(place: Real) -> Call:
-    """A layer in float.
-
-    Raises:
-        LayerError: the reference has no such call.
-    """
-    assert place.layer.kind is not None
-    rule = _FLOATS.get(place.layer.kind.name)
-    if rule is None:
-        raise LayerError(f"the C reference has no {place.layer.kind.name} in float; give the layer a block")
-    return rule(place)
-
-
-def moved(layer: Layer, bottoms: Sequence[Shape]) -> Call:
+def moved(layer: Layer, bottoms: Sequence[Shape], top: Shape, index: int) -> Call:
     """A layer that only moves cells.
+
+    Args:
+        bottoms: also those whose numbers do not count.
+        index: of the top.
 
     Raises:
         LayerError: the reference has no such call.
     """
     assert layer.kind is not None
-    if layer.kind.name == "Concat":
-        first = bottoms[0]
-        axis = axis_or_legacy(first, layer.params.axis, layer.params.concat_dim, "concat_dim")
+    name, first, params = layer.kind.name, bottoms[0], layer.params
+    if name == "Concat":
+        axis = axis_or_legacy(first, params.axis, params.concat_dim, "concat_dim")
         lengths = [math.prod(shape[axis:]) for shape in bottoms]
         rows = math.prod(first[:axis])
         return Call("concat", {"rows": rows, "bottom_count": len(bottoms), "lengths": wholes(lengths)})
-    if layer.kind.name == "Permute":
-        order = permute.order(layer.params, len(bottoms[0]))
-        return Call("permute", {"axes": len(order), "shape": wholes(bottoms[0]), "order": wholes(order)})
-    if layer.kind.name in ("Flatten", "Reshape", "Dropout", "Split"):
-        return Call("copy", {"count": math.prod(bottoms[0])})
-    raise LayerError(f"the C reference has no {layer.kind.name}; cut the network before it")
+    if name == "Permute":
+        order = permute.order(params, len(first))
+        return Call("permute", {"axes": len(order), "shape": wholes(first), "order": wholes(order)})
+    if name == "Crop":
+        return _cut(first, top, [part.start or 0 for part in crop.window(params, first, bottoms[1])])
+    if name == "Slice":
+        axis = axis_or_legacy(first, params.axis, params.slice_dim, "slice_dim")
+        starts = [0] * len(first)
+        starts[axis] = (0, *cuts.points(params, first[axis]))[index]
+        return _cut(first, top, starts)
+    if name in ("Flatten", "Reshape", "Dropout", "Split"):
+        return Call("copy", {"count": math.prod(first)})
+    raise LayerError(f"the C reference has no {name}")
+
+
+def _cut(bottom: Shape, top: Shape, starts: Sequence[int]) -> Call:
+    fields = {"shape": wholes(bottom), "size": wholes(top), "offset": wholes(starts)}
+    return Call("crop", {"axes": len(bottom)} | fields)
 
 
 def _with_weights(place: Place, job: Job) -> Call:
     assert place.layer.kind is not None
-    params, bottom, requantization = place.layer.params, place.bottoms[0], job.requantization
+    bottom, requantization = place.bottoms[0], job.requantization
     _check_room(place.source, 1 if job.weights is None else bound(job.weights, 1), requantization)
     arrays = {
         "factor": f"{place.symbol}__multiplier",
@@ -135,15 +129,13 @@ def _with_weights(place: Place, job: Job) -> Call:
         "lengths": len(requantization.factor),
     } | _limits(requantization)
     name, weights = place.layer.kind.name, {"weights": f"{place.symbol}__weights"}
-    if name == "Convolution" and len(place.layer.bottoms) == 1 and len(bottom) == 4 and params.axis in (1, -3):
-        windows = convolution.windows_of(params, bottom)
-        shapes = {"num_output": params.num_output, "group": params.group, "dilation": wholes(windows.dilation)}
-        return Call("convolution", arrays | weights | shapes | _windowed(bottom, place.top, windows))
+    if name in ("Convolution", "Deconvolution"):
+        return Call("convolution", arrays | weights | convolved(place.layer, bottom, place.top))
     if name == "InnerProduct":
-        return Call("inner_product", arrays | weights | _product(place.layer, bottom))
+        return Call("inner_product", arrays | weights | product(place.layer, bottom))
     if name in ("BatchNorm", "Scale") and len(bottom) > 1:
         return Call("affine", arrays | {"num": bottom[0], "channels": bottom[1], "inner": math.prod(bottom[2:])})
-    raise LayerError(f"the C reference has no such {name}; it takes one bottom of (num, channels, height, width)")
+    raise LayerError(f"the C reference has no {name} of a bottom without channels")
 
 
 def _pooling(place: Place) -> Call:
@@ -158,7 +150,7 @@ def _pooling(place: Place) -> Call:
         ) >= _ROOM:
             raise LayerError("a sum could leave 64 bits in C; use fewer bits")
     how = {"how": "maximum" if is_maximum else "average"}
-    return Call("pooling", how | fields | _windowed(place.bottoms[0], place.top, windows))
+    return Call("pooling", how | fields | windowed(place.bottoms[0], place.top, windows))
 
 
 def _eltwise(place: Place) -> Call:
@@ -167,7 +159,7 @@ def _eltwise(place: Place) -> Call:
     if params.operation == "MAX":
         return Call("maximum", sizes | _rescaled(place.source, place.out))
     if params.operation == "PROD":
-        raise LayerError("the C reference has no Eltwise PROD; cut the network before it")
+        raise LayerError("the C reference has no Eltwise PROD in integers")
     if params.coeff:
         ratio = by_ratio(
             np.asarray(params.coeff, np.float64) * quotient(place.source, place.out), np.zeros(1), place.out
@@ -195,48 +187,33 @@ _INTEGERS: Mapping[str, Callable[[Place], Call]] = {"Pooling": _pooling, "Eltwis
 INTEGERS = frozenset(_INTEGERS)
 
 
-def _real_product(place: Real) -> Call:
-    bias = f"{place.symbol}__bias" if place.has_bias else "NULL"
-    fields = {"weights": f"{place.symbol}__weights", "bias": bias}
-    return Call("real_inner_product", fields | _product(place.layer, place.bottoms[0]))
+def convolved(layer: Layer, bottom: Shape, top: Shape) -> dict[str, Any]:
+    """The fields of a Convolution or Deconvolution that are no arrays.
+
+    Raises:
+        LayerError: it has other axes than the reference, or several bottoms.
+    """
+    assert layer.kind is not None
+    params = layer.params
+    if len(layer.bottoms) > 1 or len(bottom) != 4 or params.axis not in (1, -3):
+        raise LayerError(
+            f"the C reference has a {layer.kind.name} of one bottom (num, channels, height, width) alone, this one has "
+            f"{len(layer.bottoms)} of {written(bottom)}, the channels on axis {params.axis}"
+        )
+    windows = convolution.windows_of(params, bottom)
+    shapes = {"num_output": params.num_output, "group": params.group, "dilation": wholes(windows.dilation)}
+    return {"how": layer.kind.name.lower()} | shapes | windowed(bottom, top, windows)
 
 
-def _real_relu(place: Real) -> Call:
-    return Call("real_relu", {"count": math.prod(place.top), "slope": real(place.layer.params.negative_slope)})
-
-
-def _softmax(place: Real) -> Call:
-    (bottom,) = place.bottoms
-    axis = axis_index(bottom, place.layer.params.axis)
-    sizes = {"outer": math.prod(bottom[:axis]), "length": bottom[axis], "inner": math.prod(bottom[axis + 1 :])}
-    return Call("real_softmax", sizes)
-
-
-def _lrn(place: Real) -> Call:
-    params, (bottom,) = place.layer.params, place.bottoms
-    if params.norm_region != "ACROSS_CHANNELS":
-        raise LayerError(f"the C reference has no LRN {params.norm_region}; cut the network before it")
-    numbers = {name: real(getattr(params, name)) for name in ("alpha", "beta", "k")}
-    sizes = {"num": bottom[0], "channels": bottom[1], "plane": math.prod(bottom[2:]), "size": params.local_size}
-    return Call("real_lrn", sizes | numbers)
-
-
-_Rule: TypeAlias = Callable[[Real], Call]
-_FLOATS: Mapping[str, _Rule] = {
-    "InnerProduct": _real_product,
-    "ReLU": _real_relu,
-    "Softmax": _softmax,
-    "LRN": _lrn,
-}
-
-
-def _product(layer: Layer, bottom: Shape) -> dict[str, Any]:
+def product(layer: Layer, bottom: Shape) -> dict[str, Any]:
+    """The fields of an InnerProduct that are no arrays."""
     axis = axis_index(bottom, layer.params.axis)
     sizes = {"rows": math.prod(bottom[:axis]), "inputs": math.prod(bottom[axis:]), "outputs": layer.params.num_output}
     return sizes | {"transposed": int(layer.params.transpose)}
 
 
-def _windowed(bottom: Shape, top: Shape, windows: Windows) -> dict[str, Any]:
+def windowed(bottom: Shape, top: Shape, windows: Windows) -> dict[str, Any]:
+    """Windows and what they are laid over."""
     sizes = {"num": bottom[0], "channels": bottom[1], "size": wholes(bottom[2:]), "top_size": wholes(top[2:])}
     return sizes | {name: wholes(getattr(windows, name)) for name in ("kernel", "stride", "pad")}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from xportdnn.arithmetic import Integers, minifloat, threshold
+from xportdnn.arithmetic import Integers, minifloat, power_of_two, threshold
 from xportdnn.choices import Mode
 from xportdnn.codefile import decoded
 from xportdnn.errors import LayerError
@@ -39,7 +39,8 @@ class Coded:
 
     Attributes:
         name: "weights", "bias", "mean" and so on; the blob's number where the type gives none.
-        values: what quantization leaves of it, float32; the blob itself where it has no format.
+        values: what quantization leaves of it, as it is read back from the codes, float32; the blob itself where it
+            has no format.
         form: {"kind", "bits", ...} as in the manifest; None: float32.
         codes: in the smallest signed type; None where `form` is.
         scale: of a threshold's codes, float32; None where `form` says all.
@@ -86,11 +87,13 @@ def _blob(layer: Layer, index: int, name: str, values: Array, block: Block) -> C
     if found is None:
         return Coded(name, values)
     form, codes, scale = found
-    if not np.array_equal(decoded(codes, form, scale), values):
+    # -0.0 becomes 0.0 by that
+    read = decoded(codes, form, scale)
+    if not np.array_equal(read, values):
         raise LayerError(
             f"its {name} of {form['bits']} bits are more than float32 numbers can be told apart by; use fewer bits"
         )
-    return Coded(name, values, form, narrow(codes, form["bits"]), scale)
+    return Coded(name, read, form, narrow(codes, form["bits"]), scale)
 
 
 def _codes(layer: Layer, index: int, values: Array, block: Block) -> _Codes | None:
@@ -124,7 +127,7 @@ def _ristretto(layer: Layer, index: int, values: Array, block: Ristretto) -> _Co
         return None
     _, exponents = np.frexp(values)
     codes = np.sign(values).astype(np.int64) * (exponents.astype(np.int64) - block.exp_min)
-    bits = 1 + (block.exp_max - block.exp_min + 1).bit_length()
+    bits = power_of_two.code_bits(block.exp_min, block.exp_max)
     return {"kind": "power_of_two", "bits": bits, "exp_min": block.exp_min, "exp_max": block.exp_max}, codes, None
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from xportdnn import codefile, modelfile, output, precision
-from xportdnn.errors import InputError
+from xportdnn.errors import InputError, WeightsError
+from xportdnn.exporting import places
 from xportdnn.exporting.c_folder import c_files, random_feeds
 from xportdnn.exporting.grid import on_grid
 from xportdnn.exporting.manifest import contents
@@ -20,9 +21,9 @@ from xportdnn.network import Layer, Value, runnable
 from xportdnn.npy import read_inputs
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.precision import Precision
+from xportdnn.simulation import sparsity
 from xportdnn.simulation.formats import Block
 from xportdnn.simulation.grid import beyond_codes
-from xportdnn.simulation.sparsity import Zeros
 
 Files: TypeAlias = dict[str, Sequence[bytes | memoryview]]
 
@@ -32,11 +33,20 @@ def export_files(options: ExportOptions, journal: Journal) -> None:
 
     Raises:
         InputError: something the user gave cannot be used (see `errors`).
-        UsageError: an output is an input, or the inputs are not the network's.
+        UsageError: an output is an input or another output, or the inputs are not the network's.
         NetworkError: layers that cannot be exported.
     """
-    _check_places(options)
+    with places.tidy(options):
+        places.check(options)
+        _export(options, journal)
+
+
+def _export(options: ExportOptions, journal: Journal) -> None:
     net, model = open_weights(open_net(options.deploy_model, journal), options.weights, journal)
+    if isinstance(model, codefile.CodedModel):
+        raise WeightsError(
+            f"{options.weights}: holds quantized weights already; give the caffemodel that they were made from"
+        )
     feeds = read_inputs(net, options.inputs, journal) if options.inputs else {}
     shapes = {value: array.shape for value, array in feeds.items()} or input_shapes(net, options.dims)
     opened = complete(net, model, shapes, journal, strict=options.c_dir is not None)
@@ -48,29 +58,29 @@ def export_files(options: ExportOptions, journal: Journal) -> None:
         )
     found = exported(opened, blocks)
     _summarise(opened, found, blocks, journal)
-    places: dict[str, Files] = {}
+    outputs: dict[str, Files] = {}
     if options.npz is not None:
         whole = contents(found, options.deploy_model, options.weights, options.pack6)
-        places[options.npz] = {options.npz: (codefile.to_bytes(whole.manifest, whole.arrays),)}
+        if options.pack6 and not whole.has_packed:
+            journal.info("--pack6: nothing was packed, since no weights have codes of 6 bits or less")
+        outputs[options.npz] = {options.npz: (codefile.to_bytes(whole.manifest, whole.arrays),)}
     if options.caffemodel is not None:
-        places[options.caffemodel] = {options.caffemodel: tuple(modelfile.pieces(on_grid(model, found).layers))}
+        outputs[options.caffemodel] = {options.caffemodel: tuple(modelfile.pieces(on_grid(model, found).layers))}
     if options.c_dir is not None:
-        places[options.c_dir] = _c(options.c_dir, opened, found, blocks, feeds)
-    files = {path: data for place in places.values() for path, data in place.items()}
+        outputs[options.c_dir] = _c(options.c_dir, opened, found, blocks, feeds)
+        places.check_apart(options, outputs[options.c_dir])
+    files = {path: data for each in outputs.values() for path, data in each.items()}
     for path in files:
         output.check(path, options.files)
     output.write_all(files)
-    for place, written in places.items():
+    for place, written in outputs.items():
         if place != output.STDOUT:
             journal.info(_written(place, written, Path(options.weights).stat().st_size))
-
-
-def _check_places(options: ExportOptions) -> None:
-    for path in (options.npz, options.caffemodel):
-        if path is not None:
-            output.check(path, options.files)
-    if options.c_dir is not None:
-        output.check(str(Path(options.c_dir, "network.c")), options.files)
+    old = [] if options.c_dir is None else places.left_over(options.c_dir, files)
+    if old:
+        journal.warn(
+            f"{options.c_dir}: these files are of an earlier export, this network needs none: {', '.join(old)}"
+        )
 
 
 def _c(
@@ -94,7 +104,7 @@ def _summarise(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, B
     for each in found:
         if each.zeros.total:
             journal.detail(f"{each.layer.name}: zeros {each.zeros} of {each.zeros.total:,} weights")
-    whole = Zeros(*(sum(counts) for counts in zip(*(each.zeros for each in found), strict=True)))
+    whole = sparsity.total(each.zeros for each in found)
     journal.info(f"{name}: zeros {whole} of {whole.total:,} weights")
     changed = [layer.name for layer, _ in _changed_by_the_board(opened, found, blocks)]
     if changed:

@@ -33,3 +33,8 @@ def wholes(values: Iterable[int]) -> str:
 def real(value: float) -> str:
     """A float literal with every digit (hexadecimal, C99)."""
     return f"{float(np.float32(value)).hex()}f"
+
+
+def reals(values: Iterable[float]) -> str:
+    """Several, with commas."""
+    return ", ".join(map(real, values))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from xportdnn.arithmetic.board.weights import Stored
 from xportdnn.arithmetic.packed import BITS, pack6
-from xportdnn.codefile import FORMAT, VERSION, digest
+from xportdnn.codefile import digest
+from xportdnn.codeschema import FORMAT, ROUNDING, VERSION
 from xportdnn.exporting.coded import Coded
 from xportdnn.exporting.weights import Exported
 from xportdnn.lazy import np
@@ -17,8 +18,6 @@ from xportdnn.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-ROUNDING = "half away from zero"
 
 
 @dataclass
@@ -39,6 +38,11 @@ class Contents:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays by name."""
         return {kind: np.concatenate(parts) for kind, parts in sorted(self.pools.items())} | self.own
+
+    @property
+    def has_packed(self) -> bool:
+        """Whether codes were packed."""
+        return any("packed" in blob for entry in self.manifest["layers"] for blob in entry["blobs"])
 
     def alone(self, name: str, array: NDArray[Any]) -> dict[str, Any]:
         """Keep an array under its name, or another one where this is taken; says where it is."""
@@ -91,7 +95,8 @@ def _layer(made: Contents, each: Exported) -> dict[str, Any]:
     if each.zeros.total:
         entry["zeros"] = each.zeros._asdict()
     if isinstance(each.board, Stored):
-        entry["board"] = {"bias": _placed(made, each.board.bias), "shift": each.board.shift}
+        # its bias in int16 follows from the float one and the formats
+        entry["board"] = {"shift": each.board.shift}
     elif each.board is not None:
         entry["board"] = {"reason": each.board}
     return entry

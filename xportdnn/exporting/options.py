@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from xportdnn.errors import UsageError
 from xportdnn.layers import Shape
+from xportdnn.output import STDOUT
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,16 @@ class ExportOptions:
     dims: Shape | None = None
 
     def __post_init__(self) -> None:
-        named = [path for path in (self.npz, self.caffemodel, self.c_dir) if path is not None]
+        places = {"--npz": self.npz, "--caffemodel": self.caffemodel, "--c_dir": self.c_dir}
+        named = {option: path for option, path in places.items() if path is not None}
         if not named:
             raise UsageError("there is nothing to write; give --npz FILE, --caffemodel FILE, --c_dir DIR or several")
-        if len(named) != len(set(named)):
+        for option, path in named.items():
+            if not path:
+                raise UsageError(f"{option} is empty; give it a name")
+        if self.c_dir == STDOUT:
+            raise UsageError("--c_dir is a folder, and no folder fits into standard output (-); give it a name")
+        if len({path if path == STDOUT else os.path.realpath(path) for path in named.values()}) < len(named):
             raise UsageError("two of --npz, --caffemodel and --c_dir name the same place")
         if self.pack6 and self.npz is None:
             raise UsageError("--pack6 belongs to --npz FILE")

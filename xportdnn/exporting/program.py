@@ -15,14 +15,13 @@ from xportdnn.exporting.calls import (
     INTEGERS,
     Call,
     Place,
-    Real,
     converted,
     dequantized,
-    in_float,
     in_integers,
     moved,
     quantized,
 )
+from xportdnn.exporting.float_calls import Real, in_float
 from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Value
 from xportdnn.simulation.formats import Whole
@@ -68,9 +67,9 @@ class Program:
     buffers: list[Buffer] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
 
-    def buffer(self, stem: str, count: int, form: Whole | None) -> Buffer:
+    def buffer(self, symbol: str, count: int, form: Whole | None) -> Buffer:
         """New memory."""
-        made = Buffer(f"{stem}_{len(self.buffers)}", count, form)
+        made = Buffer(f"{symbol}__buffer_{len(self.buffers)}", count, form)
         self.buffers.append(made)
         return made
 
@@ -93,18 +92,10 @@ def program(
         NetworkError: layers that the reference has no call for.
     """
     assert isinstance(simulation.level, Integer)
-    follower = _Follower(simulation.level, symbols, weights, feeds)
-    problems = Problems(simulation.net)
+    follower = _Follower(simulation.level, symbols, weights, feeds, Problems(simulation.net))
     for step in steps:
-        # what reads a layer without a call is no problem of its own
-        if follower.lost.isdisjoint(step.layer.bottoms):
-            with problems.of(step.layer):
-                follower.lost |= set(step.layer.tops)
-                follower.follow(step)
-                follower.lost -= set(step.layer.tops)
-        else:
-            follower.lost |= set(step.layer.tops)
-    problems.check("layers that the C reference cannot compute:")
+        follower.follow(step)
+    follower.problems.check("layers that the C reference cannot compute; leave out --c_dir and the rest is written:")
     return follower.program
 
 
@@ -115,26 +106,24 @@ class _Follower:
     Attributes:
         places: the buffer of every value.
         memory: the value whose memory each one shares in Caffe (`Simulation.steps`).
-        lost: values that no call computes.
+        problems: layers that no call computes; those behind them are looked at all the same.
     """
 
     level: Integer
     symbols: Mapping[int, str]
     weights: Mapping[int, Arrays]
     feeds: Collection[Value]
+    problems: Problems
     program: Program = field(default_factory=Program)
     places: dict[Value, Buffer] = field(default_factory=dict)
     memory: dict[Value, Value] = field(default_factory=dict)
-    lost: set[Value] = field(default_factory=set)
     calls: list[tuple[Call, tuple[Buffer, ...], Buffer]] = field(default_factory=list)
 
     def follow(self, step: Step) -> None:
-        """One layer.
-
-        Raises:
-            LayerError: there is no call for it.
-        """
+        """One layer."""
         layer, symbol = step.layer, self.symbols[step.layer.index]
+        if not step.outcome.tops:  # Silence
+            return
         self.calls = []
         if layer.is_input:
             written = [value for value in layer.tops if value in self.feeds]
@@ -142,9 +131,13 @@ class _Follower:
             tops = tuple(self._fed(value, held, symbol) for value, held in pairs)
         else:
             written = list(layer.tops)
-            tops = self._run(layer, step.outcome, symbol)
-            home = self.memory.get(layer.bottoms[0], layer.bottoms[0])
-            self.memory |= {value: home if scales.shares_memory(layer) else value for value in written}
+            tops = ()
+            with self.problems.of(layer):
+                tops = self._run(layer, step.outcome, symbol)
+            if not tops:
+                tops = tuple(Buffer(symbol, math.prod(held.shape), _form(held)) for held in step.outcome.tops)
+            home = self.memory.get(layer.bottoms[0], layer.bottoms[0]) if scales.shares_memory(layer) else None
+            self.memory |= {value: home or value for value in written}
         self.places |= dict(zip(written, tops, strict=True))
         self.program.units.append(Unit(layer, symbol, tuple(self.calls), tops))
 
@@ -176,18 +169,18 @@ class _Follower:
         source = self._source(layer, [read[index] for index in numbers], tops[0])
         bottoms = tuple(self._brought(read[index], source, symbol) for index in numbers)
         inside = [shapes[index] for index in numbers]
-        for held in tops:
+        for index, held in enumerate(tops):
             out = _form(held)
             if scales.copied(layer):
-                result = self._call(moved(layer, inside), bottoms, symbol, held.shape, source)
+                result = self._call(moved(layer, shapes, held.shape, index), bottoms, symbol, held.shape, source)
             elif source is not None and out is not None:
                 call = in_integers(
                     Place(layer, inside, held.shape, source, out, self.level.jobs.get(layer.index), symbol)
                 )
                 result = self._call(call, bottoms, symbol, held.shape, out)
             else:
-                has_bias = len(self.weights.get(layer.index, ())) > 1
-                call = in_float(Real(layer, inside, held.shape, symbol, has_bias))
+                blobs = len(self.weights.get(layer.index, ()))
+                call = in_float(Real(layer, inside, held.shape, symbol, blobs))
                 result = self._call(call, bottoms, symbol, held.shape, None)
             yield self._brought(result, out, symbol)
 

@@ -15,6 +15,7 @@ from xportdnn.lazy import np
 from xportdnn.network import Layer, runnable
 from xportdnn.opening import Opened
 from xportdnn.precision import Precision
+from xportdnn.simulation import formats
 from xportdnn.simulation.board.fusion import fuse
 from xportdnn.simulation.board.weights import alone, store
 from xportdnn.simulation.fake import heeded
@@ -47,8 +48,9 @@ def exported(opened: Opened, blocks: Mapping[int, Block]) -> tuple[Exported, ...
     """Every layer that has weights and a rule.
 
     Raises:
-        NetworkError: layers whose weights have no codes, or could not be read back.
+        NetworkError: layers whose formats cannot be used, whose weights have no codes, or could not be read back.
     """
+    _check_formats(opened, blocks)
     problems = Problems(opened.net)
     normalised = fuse(opened.net, runnable(opened.net, opened.inputs)).normalised
     found: list[Exported] = []
@@ -63,6 +65,15 @@ def exported(opened: Opened, blocks: Mapping[int, Block]) -> tuple[Exported, ...
     problems.check("layers whose weights cannot be exported:")
     _check_reads_back(opened, blocks, found)
     return tuple(found)
+
+
+def _check_formats(opened: Opened, blocks: Mapping[int, Block]) -> None:
+    """Nothing is written that no simulation takes."""
+    unfit = Problems(opened.net)
+    for layer in opened.net.layers:
+        for problem in formats.problems(blocks[layer.index]) if layer.index in blocks else ():
+            unfit.add(layer, problem)
+    unfit.check("formats that no arithmetic can use:")
 
 
 def as_layers(found: Sequence[Exported]) -> tuple[LayerBlobs, ...]:

@@ -15,6 +15,8 @@ from xportdnn.errors import NetworkError
 from xportdnn.network import Layer, Net
 from xportdnn.simulation.board.fusion import fuse
 
+_OF_RISTRETTO = "Ristretto's rules rounded its weights and its bias; the board takes another rule for them"
+
 
 def check_codes(net: Net, layers: Sequence[Layer], model: Caffemodel, arithmetic: Arithmetic) -> None:
     """Stop where the simulation would not be that of the original weights.
@@ -27,15 +29,23 @@ def check_codes(net: Net, layers: Sequence[Layer], model: Caffemodel, arithmetic
     """
     if arithmetic is not Arithmetic.CHAIDNN or not isinstance(model, CodedModel):
         return
-    problems = [
-        f"{net.at(layer)}: {reason}" for layer, reason in beyond_codes(net, layers) if layer.name in model.coded
-    ]
-    if problems:
-        raise NetworkError(
-            f"{model.path}: the board makes its own integers of these layers' float weights, which this file no longer "
-            "holds; give the caffemodel, or fold the network before its conversion (--fold):",
-            problems,
-        )
+    reasons = {layer.index: reason for layer, reason in beyond_codes(net, layers)}
+    reasons |= {layer.index: _OF_RISTRETTO for layer in layers if _is_ristretto(layer)}
+    found = [layer for layer in layers if layer.index in reasons and layer.name in model.coded]
+    if not found:
+        return
+    normalised = fuse(net, layers).normalised
+    foldable = all(layer.index in normalised and not _is_ristretto(layer) for layer in found)
+    remedy = ", or fold the network before its conversion (--fold)" if foldable else ""
+    raise NetworkError(
+        f"{model.path}: the board makes its own integers of these layers' float weights, or computes with the floats, "
+        f"which this file no longer holds; give the caffemodel{remedy}:",
+        [f"{net.at(layer)}: {reasons[layer.index]}" for layer in found],
+    )
+
+
+def _is_ristretto(layer: Layer) -> bool:
+    return layer.type.endswith("Ristretto")
 
 
 def beyond_codes(net: Net, layers: Sequence[Layer]) -> Iterator[tuple[Layer, str]]:

@@ -89,16 +89,9 @@ void fx_affine(int num, int channels, int inner, const int32_t *bottom, const fx
                 *top++ = requantized(*bottom++, c, out);
 }
 
-/* The cells of a window along one axis that lie inside, and how many count for an average. */
-typedef struct {
-    int first;
-    int end;
-    int counted;
-} window;
-
-static window window_at(const fx_windows *windows, const fx_shape *shape, int axis, int index)
+fx_window fx_window_at(const fx_windows *windows, const fx_shape *shape, int axis, int index)
 {
-    window found;
+    fx_window found;
     int start = index * windows->stride[axis] - windows->pad[axis];
     int end = start + windows->kernel[axis];
     if (end > shape->size[axis] + windows->pad[axis])
@@ -109,6 +102,40 @@ static window window_at(const fx_windows *windows, const fx_shape *shape, int ax
     return found;
 }
 
+int fx_origin(const fx_windows *windows, const fx_shape *shape, int axis, int index, int tap)
+{
+    int apart = index + windows->pad[axis] - tap * windows->dilation[axis];
+    if (apart < 0 || apart % windows->stride[axis] || apart / windows->stride[axis] >= shape->size[axis])
+        return -1;
+    return apart / windows->stride[axis];
+}
+
+void fx_deconvolution(const fx_shape *bottom_shape, const fx_shape *top_shape, const fx_windows *windows, int group,
+                      const int32_t *bottom, fx_integers weights, const fx_requantization *out, int32_t *top)
+{
+    const int width = bottom_shape->size[1], taps = windows->kernel[0] * windows->kernel[1];
+    const int channels = bottom_shape->channels / group, outputs = top_shape->channels / group;
+    for (int n = 0; n < top_shape->num; n++)
+        for (int o = 0; o < top_shape->channels; o++)
+            for (int y = 0; y < top_shape->size[0]; y++)
+                for (int x = 0; x < top_shape->size[1]; x++) {
+                    int64_t sum = 0;
+                    for (int c = o / outputs * channels; c < (o / outputs + 1) * channels; c++) {
+                        size_t plane = (size_t)n * bottom_shape->channels + c;
+                        size_t weight = ((size_t)c * outputs + o % outputs) * taps;
+                        for (int i = 0; i < windows->kernel[0]; i++)
+                            for (int j = 0; j < windows->kernel[1]; j++, weight++) {
+                                int row = fx_origin(windows, bottom_shape, 0, y, i);
+                                int column = fx_origin(windows, bottom_shape, 1, x, j);
+                                if (row >= 0 && column >= 0)
+                                    sum += (int64_t)fx_at(weights, weight) *
+                                           bottom[(plane * bottom_shape->size[0] + row) * width + column];
+                            }
+                    }
+                    *top++ = requantized(sum, o, out);
+                }
+}
+
 void fx_maximum_pooling(const fx_shape *bottom_shape, const fx_shape *top_shape, const fx_windows *windows,
                         const int32_t *bottom, const fx_requantization *out, int32_t *top)
 {
@@ -116,7 +143,8 @@ void fx_maximum_pooling(const fx_shape *bottom_shape, const fx_shape *top_shape,
     for (int p = 0; p < top_shape->num * top_shape->channels; p++, bottom += plane)
         for (int y = 0; y < top_shape->size[0]; y++)
             for (int x = 0; x < top_shape->size[1]; x++) {
-                window rows = window_at(windows, bottom_shape, 0, y), columns = window_at(windows, bottom_shape, 1, x);
+                fx_window rows = fx_window_at(windows, bottom_shape, 0, y);
+                fx_window columns = fx_window_at(windows, bottom_shape, 1, x);
                 int64_t best = NOTHING;
                 for (int i = rows.first; i < rows.end; i++)
                     for (int j = columns.first; j < columns.end; j++)
@@ -134,7 +162,8 @@ void fx_average_pooling(const fx_shape *bottom_shape, const fx_shape *top_shape,
     for (int p = 0; p < top_shape->num * top_shape->channels; p++, bottom += plane)
         for (int y = 0; y < top_shape->size[0]; y++)
             for (int x = 0; x < top_shape->size[1]; x++) {
-                window rows = window_at(windows, bottom_shape, 0, y), columns = window_at(windows, bottom_shape, 1, x);
+                fx_window rows = fx_window_at(windows, bottom_shape, 0, y);
+                fx_window columns = fx_window_at(windows, bottom_shape, 1, x);
                 int64_t sum = 0;
                 for (int i = rows.first; i < rows.end; i++)
                     for (int j = columns.first; j < columns.end; j++)
@@ -254,4 +283,20 @@ void fx_permute(int axes, const int *shape, const int *order, const void *bottom
         count *= (size_t)shape[axis];
     for (size_t cell = 0; cell < count; cell++)
         memcpy((char *)top + cell * CELL, (const char *)bottom + origin(axes, shape, order, cell) * CELL, CELL);
+}
+
+void fx_crop(int axes, const int *shape, const int *size, const int *offset, const void *bottom, void *top)
+{
+    size_t count = 1;
+    for (int axis = 0; axis < axes; axis++)
+        count *= (size_t)size[axis];
+    for (size_t cell = 0; cell < count; cell++) {
+        size_t place = 0, step = 1, rest = cell;
+        for (int axis = axes - 1; axis >= 0; axis--) {
+            place += (rest % (size_t)size[axis] + (size_t)offset[axis]) * step;
+            rest /= (size_t)size[axis];
+            step *= (size_t)shape[axis];
+        }
+        memcpy((char *)top + cell * CELL, (const char *)bottom + place * CELL, CELL);
+    }
 }

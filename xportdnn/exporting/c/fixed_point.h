@@ -40,8 +40,25 @@ typedef struct {
     int size[2]; /* height, width */
 } fx_shape;
 
+/* The cells of a window along one axis that lie inside, and how many count for an average. */
+typedef struct {
+    int first;
+    int end;
+    int counted;
+} fx_window;
+
+fx_window fx_window_at(const fx_windows *windows, const fx_shape *shape, int axis, int index);
+
+/* Where the cell of the bottom lies from which tap `tap` of a kernel reaches a cell of a deconvolution's top, -1 if
+ * there is none. */
+int fx_origin(const fx_windows *windows, const fx_shape *shape, int axis, int index, int tap);
+
 void fx_convolution(const fx_shape *bottom_shape, const fx_shape *top_shape, const fx_windows *windows, int group,
                     const int32_t *bottom, fx_integers weights, const fx_requantization *out, int32_t *top);
+
+/* Weights are (channels, num_output / group, kernel). */
+void fx_deconvolution(const fx_shape *bottom_shape, const fx_shape *top_shape, const fx_windows *windows, int group,
+                      const int32_t *bottom, fx_integers weights, const fx_requantization *out, int32_t *top);
 
 /* (rows, inputs) times (outputs, inputs), or (inputs, outputs) if transposed. */
 void fx_inner_product(int rows, int inputs, int outputs, int transposed, const int32_t *bottom, fx_integers weights,
@@ -80,6 +97,9 @@ void fx_copy(int count, const void *bottom, void *top);
 
 /* The rows of all bottoms behind each other; `lengths` of each bottom's row. */
 void fx_concat(int rows, int bottoms, const void *const *bottom, const int *lengths, void *top);
+
+/* `shape` of the bottom, `size` of the top, which begins at `offset` on every axis: Crop and Slice. */
+void fx_crop(int axes, const int *shape, const int *size, const int *offset, const void *bottom, void *top);
 
 /* `shape` of the bottom; axis i of the top is axis order[i] of the bottom. */
 void fx_permute(int axes, const int *shape, const int *order, const void *bottom, void *top);

@@ -10,7 +10,7 @@ static $type $symbol[$count];
 /* each units */
 
 /* $comment */
-static void run_$symbol(void)
+static void ${symbol}__run(void)
 {
 $calls}
 /* end units */

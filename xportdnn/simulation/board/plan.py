@@ -17,6 +17,7 @@ from xportdnn.choices import Mode
 from xportdnn.errors import LayerError
 from xportdnn.layers import Arrays, Shape
 from xportdnn.network import Layer, Net, Value, infer_shapes
+from xportdnn.precision import Ristretto
 from xportdnn.simulation.board import geometry
 from xportdnn.simulation.board.fusion import Fusion, fuse, report
 from xportdnn.simulation.board.kinds import MOVED, SOFTWARE
@@ -81,10 +82,17 @@ def plan(
     for layer in layers:
         with problems.of(layer):
             planner.plan(layer)
+    other = "fake" if any(map(_has_no_integers, blocks.values())) else "integer"
     problems.check(
-        "layers that the board cannot run; replace them, cut the network before them, or use --arithmetic integer:"
+        f"layers that the board cannot run; replace them, cut the network before them, or use --arithmetic {other}:"
     )
     return Plan(fusion, planner.convolutions, planner.sides, warnings.sentences)
+
+
+def _has_no_integers(block: Block) -> bool:
+    return isinstance(block, Ristretto) and (
+        block.precision != "DYNAMIC_FIXED_POINT" or block.rounding_scheme == "STOCHASTIC"
+    )
 
 
 @dataclass

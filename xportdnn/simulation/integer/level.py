@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from xportdnn import scales
 from xportdnn.arithmetic import Int64s
+from xportdnn.errors import NetworkError
 from xportdnn.layers import Array, Arrays
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net
@@ -24,9 +25,10 @@ from xportdnn.simulation.held import Floats, Hardware, Held, Outcome, Quantized
 from xportdnn.simulation.integer.jobs import Job, job
 from xportdnn.simulation.integer.rules import RULES, converted
 from xportdnn.simulation.moves import moved
-from xportdnn.simulation.places import Problems
+from xportdnn.simulation.places import Problems, Warnings
 
 _ROUNDING = "half away from zero"
+_REMEDY = "simulate and evaluate them with --arithmetic fake, export them without --c_dir"
 
 
 class Integer:
@@ -51,19 +53,17 @@ class Integer:
         self.net = net
         self.blocks = {layer.index: block for layer in layers if (block := heeded(layer, blocks)) is not None}
         self.jobs: dict[int, Job] = {}
+        _check_formats(net, layers, self.blocks)
         problems = Problems(net)
         for layer in layers:
             block = self.blocks.get(layer.index)
             if block is None:
                 continue
-            if reason := _unfit(block):
-                problems.add(layer, reason)
-                continue
             with problems.of(layer):
                 found = job(layer, weights.get(layer.index, ()), block)
                 if found is not None:
                     self.jobs[layer.index] = found
-        problems.check("layers that cannot be computed in integers; use --arithmetic fake:")
+        problems.check(f"layers that cannot be computed in integers; {_REMEDY}:")
         floating = [layer for layer in layers if layer.index not in self.jobs]
         self.fake = Fake(net, floating, weights, blocks)
         self.clipped = self.fake.clipped | {index: found.clipped for index, found in self.jobs.items()}
@@ -126,6 +126,20 @@ class Integer:
         if layer.kind.name in RULES and len(layer.tops) == 1:
             return [RULES[layer.kind.name](layer, arrays, source, form, rectified)], form
         return (), None
+
+
+def _check_formats(net: Net, layers: Sequence[Layer], blocks: Mapping[int, Block]) -> None:
+    """Stop at formats that have no integers, once for each of them.
+
+    Raises:
+        NetworkError: there are some.
+    """
+    unfit = Warnings()
+    for layer in layers:
+        if layer.index in blocks and (reason := _unfit(blocks[layer.index])):
+            unfit.add(reason, layer)
+    if unfit.found:
+        raise NetworkError(f"{net.source.name}: formats that have no integers; {_REMEDY}:", unfit.sentences)
 
 
 def _unfit(block: Block) -> str:

@@ -4,5 +4,5 @@
         static const fx_windows windows = {{$kernel}, {$stride}, {$pad}, {$dilation}};
         static const fx_requantization out = {$factor, $offset, $lengths, $places, $least, $greatest};
         const fx_integers weights = {$weights, sizeof *$weights};
-        fx_convolution(&bottom_shape, &top_shape, &windows, $group, $bottom, weights, &out, $top);
+        fx_${how}(&bottom_shape, &top_shape, &windows, $group, $bottom, weights, &out, $top);
     }

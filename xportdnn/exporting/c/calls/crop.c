@@ -1,0 +1,4 @@
+    {
+        static const int shape[] = {$shape}, size[] = {$size}, offset[] = {$offset};
+        fx_crop($axes, shape, size, offset, $bottom, $top);
+    }

@@ -1,0 +1,1 @@
+    real_clip($count, $least, $greatest, $bottom, $top);

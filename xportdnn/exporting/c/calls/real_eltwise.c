@@ -1,0 +1,4 @@
+    {
+        const float *const bottoms[] = {$bottoms};
+        real_${how}($count, $bottom_count, bottoms, $top);
+    }

@@ -1,0 +1,1 @@
+    real_prelu($num, $channels, $inner, $bottom, $slope, $top);

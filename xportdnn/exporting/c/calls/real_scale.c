@@ -1,0 +1,1 @@
+    real_scale($num, $channels, $inner, $bottom, $gamma, $beta, $top);
