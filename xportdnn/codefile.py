@@ -34,6 +34,7 @@ from xportdnn.arithmetic.packed import packed_size, unpack6
 from xportdnn.caffemodel import Blob, Caffemodel, LayerBlobs, is_zip
 from xportdnn.codeschema import AGAIN, FORMAT, MANIFEST, VERSION, check, places
 from xportdnn.errors import WeightsError
+from xportdnn.jsonrules import Pairs
 from xportdnn.lazy import np
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def read(path: str | Path) -> CodedModel:
 
 
 def _manifest(archive: zipfile.ZipFile, path: str) -> Mapping[str, Any]:
-    found: Any = json.loads(_array(archive, MANIFEST).tobytes())
+    found: Any = json.loads(_array(archive, MANIFEST).tobytes(), object_pairs_hook=Pairs)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise WeightsError(f"{path}: this .npz was not written by `xportdnn export`; give that, or a caffemodel")
     if found.get("version") != VERSION:

@@ -6,29 +6,28 @@ reader takes none that says less, more or something else than the program that w
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from xportdnn.errors import WeightsError
+from xportdnn.jsonrules import Record, Rule, anything, called, is_number, listed, must, one_of, same, sha256, text
 
 FORMAT, VERSION, MANIFEST = "xportdnn.weights", 1, "manifest"
 ROUNDING = "half away from zero"
 AGAIN = "export the weights again with `xportdnn export --npz`"
-
-Check: TypeAlias = Callable[[Any, tuple[str, ...]], None]
-"""(value, where it stands: the file, then from the layer to the field)."""
-
-_LONGEST = 60  # characters of a wrong value that a message shows
 
 
 def check(manifest: Any, path: str) -> None:
     """Stop where a manifest of this version is not one.
 
     Raises:
-        WeightsError: with the layer, the field, its value and what it must be.
+        WeightsError: with the layer, the field, its value and what it must be, of everything that is wrong.
     """
-    _MANIFEST(manifest, (path, MANIFEST))
+    found = list(_MANIFEST.inside(manifest, "") if isinstance(manifest, dict) else _MANIFEST(manifest, "", "this"))
+    if len(found) == 1:
+        raise WeightsError(f"{path}: {MANIFEST}: {found[0]}; {AGAIN}")
+    if found:
+        raise WeightsError(f"{path}: {MANIFEST}: these fields cannot be used; {AGAIN}:", found)
 
 
 def places(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -40,139 +39,81 @@ def places(manifest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 yield blob["scale"]
 
 
-def _refuse(value: Any, where: Sequence[str], wanted: str) -> NoReturn:
-    shown = json.dumps(value)
-    shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
-    raise WeightsError(f"{_place(where[:-1])}: {where[-1]} is {shown}, it must be {wanted}; {AGAIN}")
+def _integer(least: int, greatest: int) -> Rule:
+    """A whole number that is written as one, since shapes and shifts are used as they are read: not 8.0."""
+
+    def holds(value: Any) -> bool:
+        return is_number(value) and isinstance(value, int) and least <= value <= greatest
+
+    return must(holds, f"an integer from {least} to {greatest}")
 
 
-def _place(where: Sequence[str]) -> str:
-    return ": ".join(part for part in (where[0], ", ".join(where[1:])) if part)
+def _form(value: Any, entry: str, name: str) -> Iterator[str]:
+    """A format: which fields it has says its kind."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    yield from (_FORMS[kind] if kind in list(_FORMS) else _NO_FORM)(value, entry, name)
 
 
-def _text(value: Any, where: tuple[str, ...]) -> None:
-    if not isinstance(value, str):
-        _refuse(value, where, "a text")
+def _together(blob: Mapping[str, Any]) -> Iterator[str]:
+    """What the fields of a blob need of each other; nothing of a format that is none."""
+    form = blob.get("format", {"kind": "none"})
+    kind = form.get("kind") if isinstance(form, dict) else None
+    if kind == "threshold" and "scale" not in blob:
+        yield "scale is missing"
+    if kind in ["none", *_FORMS] and kind != "threshold" and "scale" in blob:
+        yield f"scale belongs to the format threshold, this is {kind}"
+    if "packed" in blob and "format" not in blob:
+        yield "packed belongs to codes, and format is missing"
 
 
-def _array_name(value: Any, where: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value in ("", MANIFEST):
-        _refuse(value, where, "the name of an array of weights")
+def _board(value: Any, entry: str, name: str) -> Iterator[str]:
+    yield from (_REASON if isinstance(value, dict) and "reason" in value else _STORED)(value, entry, name)
 
 
-def _digest(value: Any, where: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
-        _refuse(value, where, "a SHA-256 in 64 hexadecimal digits")
-
-
-def _same(wanted: object) -> Check:
-    def same(value: Any, where: tuple[str, ...]) -> None:
-        if type(value) is not type(wanted) or value != wanted:
-            _refuse(value, where, json.dumps(wanted))
-
-    return same
-
-
-def _whole(least: int, most: int) -> Check:
-    def whole(value: Any, where: tuple[str, ...]) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            _refuse(value, where, f"a whole number from {least} to {most}")
-
-    return whole
-
-
-def _items(item: Check, least: int, called: str = "") -> Check:
-    """A list; its entries are called by their names in messages where these are texts."""
-
-    def items(value: Any, where: tuple[str, ...]) -> None:
-        if not isinstance(value, list) or len(value) < least:
-            _refuse(value, where, "a list" if not least else f"a list of {least} or more")
-        for index, entry in enumerate(value):
-            name = entry.get("name") if called and isinstance(entry, dict) else None
-            label = f'{called} "{name}"' if isinstance(name, str) else f"{called or where[-1]} {index}"
-            item(entry, (*where[:-1], label))
-
-    return items
-
-
-def _fields(needed: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
-    known = {**needed, **(optional or {})}
-
-    def fields(value: Any, where: tuple[str, ...]) -> None:
-        if not isinstance(value, dict):
-            _refuse(value, where, f"an object with the fields {', '.join(needed)}")
-        for name in needed:
-            if name not in value:
-                raise WeightsError(f"{_place(where)}: {name} is missing; {AGAIN}")
-        for name, entry in value.items():
-            if name not in known:
-                raise WeightsError(f"{_place(where)}: {json.dumps(name)} is no field of this version; {AGAIN}")
-            known[name](entry, (*where, name))
-
-    return fields
-
-
-_COUNT = _whole(0, (1 << 31) - 1)
-_POWER = _whole(-126, 126)  # of two, such that it is a normal float32
-_SHAPE = _items(_COUNT, 0)
-_PLACED = _fields({"array": _array_name, "offset": _COUNT, "shape": _SHAPE})
-_SOURCE = _fields({"file": _text, "sha256": _digest})
-_MORE: Mapping[str, Mapping[str, Check]] = {
+_INT32 = 1 << 31
+_COUNT = _integer(0, _INT32 - 1)
+_POWER = _integer(-126, 126)  # of two, such that it is a normal float32
+_BITS = _integer(1, 32)
+_ARRAY = must(lambda value: isinstance(value, str) and value not in ("", MANIFEST), "the name of an array of weights")
+_SHAPE = listed(_COUNT)
+_PLACED = Record({"array": _ARRAY, "offset": _COUNT, "shape": _SHAPE})
+_SOURCE = Record({"file": text, "sha256": sha256})
+_MORE: Mapping[str, Mapping[str, Rule]] = {
     "threshold": {},
     "fixed": {"fl": _POWER},
     "power_of_two": {"exp_min": _POWER, "exp_max": _POWER},
-    "minifloat": {"mant_bits": _whole(1, 23), "exp_bits": _whole(1, 8)},
+    "minifloat": {"mant_bits": _integer(1, 23), "exp_bits": _integer(1, 8)},
 }
-_FORMS = {kind: _fields({"kind": _text, "bits": _whole(1, 32), **more}) for kind, more in _MORE.items()}
-
-
-def _form(value: Any, where: tuple[str, ...]) -> None:
-    if not isinstance(value, dict):
-        _refuse(value, where, "an object with a kind and bits")
-    kind = value.get("kind")
-    if not isinstance(kind, str) or kind not in _FORMS:
-        _refuse(kind, (*where, "kind"), f"one of {', '.join(_FORMS)}")
-    _FORMS[kind](value, where)
-
-
-_BLOB_FIELDS = _fields(
-    {"name": _text, "shape": _SHAPE, "array": _array_name},
-    {"offset": _COUNT, "packed": _same(True), "format": _form, "scale": _PLACED},
-)
-
-
-def _blob(value: Any, where: tuple[str, ...]) -> None:
-    _BLOB_FIELDS(value, where)
-    form = value.get("format")
-    kind = None if form is None else form["kind"]
-    if (kind == "threshold") != ("scale" in value):
-        wanted = "is missing" if kind == "threshold" else f"belongs to the format threshold, this is {kind or 'none'}"
-        raise WeightsError(f"{_place(where)}: scale {wanted}; {AGAIN}")
-    if "packed" in value and form is None:
-        raise WeightsError(f"{_place(where)}: packed belongs to codes, and format is missing; {AGAIN}")
-
-
-_ZEROS = _fields({"before": _COUNT, "after": _COUNT, "total": _whole(1, (1 << 31) - 1)})
-_STORED = _fields({"shift": _whole(-(1 << 31), (1 << 31) - 1)})
-_REASON = _fields({"reason": _text})
-
-
-def _board(value: Any, where: tuple[str, ...]) -> None:
-    (_REASON if isinstance(value, dict) and "reason" in value else _STORED)(value, where)
-
-
-_LAYER = _fields(
-    {"name": _text, "type": _text, "blobs": _items(_blob, 1, "blob")},
-    {"zeros": _ZEROS, "board": _board},
-)
-_MANIFEST = _fields(
+_FORMS = {kind: Record({"kind": text, "bits": _BITS, **more}) for kind, more in _MORE.items()}
+_NO_FORM = Record({"kind": one_of(*_FORMS), "bits": _BITS}, others=anything)
+_BLOB = Record(
     {
-        "format": _same(FORMAT),
-        "version": _same(VERSION),
-        "xportdnn": _text,
+        "name": text,
+        "shape": _SHAPE,
+        "array": _ARRAY,
+        "offset": _COUNT,
+        "packed": same(True),
+        "format": _form,
+        "scale": _PLACED,
+    },
+    optional=("offset", "packed", "format", "scale"),
+    together=_together,
+)
+_ZEROS = Record({"before": _COUNT, "after": _COUNT, "total": _integer(1, _INT32 - 1)})
+_STORED = Record({"shift": _integer(-_INT32, _INT32 - 1)})
+_REASON = Record({"reason": text})
+_LAYER = Record(
+    {"name": text, "type": text, "blobs": listed(called("blob", _BLOB), least=1), "zeros": _ZEROS, "board": _board},
+    optional=("zeros", "board"),
+)
+_MANIFEST = Record(
+    {
+        "format": same(FORMAT),
+        "version": same(VERSION),
+        "xportdnn": text,
         "deploy_model": _SOURCE,
         "weights": _SOURCE,
-        "rounding": _same(ROUNDING),
-        "layers": _items(_LAYER, 0, "layer"),
+        "rounding": same(ROUNDING),
+        "layers": listed(called("layer", _LAYER), most=None),
     }
 )

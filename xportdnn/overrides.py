@@ -6,15 +6,15 @@ editors and other programs, and a test holds the two together. What an entry mea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, Union
 
 from xportdnn import files
 from xportdnn.choices import BOARD_WIDTHS, Mode
-from xportdnn.errors import InputError, LayerError, UsageError
+from xportdnn.errors import InputError, UsageError
+from xportdnn.jsonrules import Pairs, Record, Rule, flag, is_number, must, refused, shown, whole
 from xportdnn.options import Options
-from xportdnn.similar import similar
 
 Threshold: TypeAlias = Union[float, str]
 """A threshold, or the method to find it by: "mse", "percentile:99.9"."""
@@ -102,12 +102,6 @@ def place(layer: str, key: str = "") -> str:
     return f'"{layer}"' + (f".{key}" if key else "")
 
 
-def near(name: str, known: Sequence[str]) -> str:
-    """A hint at names like this one; empty if there are none."""
-    found = [repr(each) for each in similar(name, known)]
-    return f"; did you mean {' or '.join(found)}?" if found else ""
-
-
 def asked(options: Options) -> Asked:
     """What the options ask for single layers.
 
@@ -128,52 +122,38 @@ def _read(path: str) -> tuple[dict[str, Override], list[str]]:
     import json
 
     try:
-        content = json.loads(files.read(path), object_pairs_hook=_Pairs)
+        content = json.loads(files.read(path), object_pairs_hook=Pairs)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is no JSON: {error}") from None
-    if not isinstance(content, _Pairs):
-        raise InputError(f'{path}: must be an object of layers, {{"conv1": {{"bits": 8}}}}, not {_shown(content)}')
+    if not isinstance(content, Pairs):
+        raise InputError(f'{path}: must be an object of layers, {{"conv1": {{"bits": 8}}}}, not {shown(content)}')
     layers: dict[str, Override] = {}
-    problems = [f"{place(name)}: given twice; keep one" for name in content.repeated]
+    problems = [f"{place(name)} is given twice; keep one" for name in content.repeated]
     for name, entry in content.items():
         if name == "$schema" and isinstance(entry, str):
             continue
-        values, wrong = _entry(name, entry)
-        problems += wrong
-        layers[name] = Override(**values)
+        if isinstance(entry, dict):
+            problems += _ENTRY.inside(entry, f"{place(name)}.")
+            layers[name] = _override(entry)
+        else:
+            problems.append(refused(entry, place(name), 'an object, such as {"bits": 8}'))
     return layers, problems
 
 
-class _Pairs(dict[str, Any]):
-    """A JSON object that remembers which names it had twice."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.repeated = [name for name in self if names.count(name) > 1]
+def _override(entry: Mapping[str, Any]) -> Override:
+    """What an entry asks for, as far as it is right."""
+    right = {key: value for key, value in entry.items() if key in KEYS and not any(KEYS[key](value, "", key))}
+    return Override(**{"keep_float" if key == "float" else key: _value(key, value) for key, value in right.items()})
 
 
-def _entry(name: str, entry: object) -> tuple[dict[str, Any], list[str]]:
-    """The fields of an `Override`, and what is wrong."""
-    if not isinstance(entry, _Pairs):
-        return {}, [f'{place(name)}: must be an object, such as {{"bits": 8}}, not {_shown(entry)}']
-    values: dict[str, Any] = {}
-    problems = [f"{place(name, key)}: given twice; keep one" for key in entry.repeated]
-    for key, value in entry.items():
-        if key not in KEYS:
-            hint = near(key, list(KEYS)) or f"; the keys are {', '.join(KEYS)}"
-            problems.append(f"{place(name, key)}: there is no such key{hint}")
-            continue
-        try:
-            values["keep_float" if key == "float" else key] = KEYS[key](value)
-        except LayerError as error:
-            problems.append(f"{place(name, key)}: {error}, not {_shown(value)}")
-    if values.get("keep_float") and len(entry) > 1:
-        others = ", ".join(key for key in entry if key != "float")
-        problems.append(f"{place(name, 'float')}: a layer in float has no formats; remove it, or {others}")
-    return values, problems
+def _value(key: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(float, value))
+    if not is_number(value):
+        return value
+    return float(value) if key in _THRESHOLDS else int(value)
 
 
 def _misplaced(name: str, override: Override, options: Options) -> Iterator[str]:
@@ -196,70 +176,41 @@ def _misplaced(name: str, override: Override, options: Options) -> Iterator[str]
         yield f"{place(name)}: --skip_layers keeps this layer in float, where it has no formats; remove one of the two"
 
 
-def _threshold(value: Any) -> Threshold:
+def _threshold(value: Any, entry: str, name: str) -> Iterator[str]:
     from xportdnn.thresholds import METHODS, named
 
-    if isinstance(value, str):
-        if named(value) is not None:
-            return value
-    elif _is_positive(value):
-        return float(value)
-    raise LayerError(f"must be a number above 0 in float32's range, or {', '.join(METHODS)} or percentile:99.9")
+    if not (named(value) if isinstance(value, str) else _is_positive(value)):
+        wanted = f"a number above 0 in float32's range, or {', '.join(METHODS)} or percentile:99.9"
+        yield refused(value, f"{entry}{name}", wanted)
 
 
-def _thresholds(value: Any) -> float | tuple[float, ...]:
-    if isinstance(value, list) and value and all(map(_is_positive, value)):
-        return tuple(map(float, value))
-    if _is_positive(value):
-        return float(value)
-    raise LayerError("must be a number above 0 in float32's range, or a list of one for each output channel")
+def _are_thresholds(value: Any) -> bool:
+    return _is_positive(value) or (isinstance(value, list) and value != [] and all(map(_is_positive, value)))
 
 
 def _is_positive(value: Any) -> bool:
     # NaN, which Python's reader takes, compares as false
-    return _is_number(value) and LEAST <= value <= GREATEST
+    return is_number(value) and LEAST <= value <= GREATEST
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _together(entry: Mapping[str, Any]) -> Iterator[str]:
+    if entry.get("float") is True and len(entry) > 1:
+        others = ", ".join(key for key in entry if key != "float")
+        yield f"float: a layer in float has no formats; remove it, or {others}"
 
 
-def _whole(limits: tuple[int, int]) -> Callable[[object], int]:
-    least, greatest = limits
-
-    def read(value: Any) -> int:
-        # JSON knows one kind of number: 8.0 is a whole one
-        if _is_number(value) and least <= value <= greatest and value == int(value):
-            return int(value)
-        raise LayerError(f"must be a whole number from {least} to {greatest}")
-
-    return read
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise LayerError("must be true or false")
-    return value
-
-
-def _shown(value: object) -> str:
-    import json
-
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-KEYS: dict[str, Callable[[Any], Any]] = {
+_THRESHOLDS = ("threshold", "params_threshold")
+KEYS: dict[str, Rule] = {
     "threshold": _threshold,
-    "bits": _whole(WIDTHS),
-    "params_threshold": _thresholds,
-    "params_bits": _whole(WIDTHS),
-    "fl_layer_in": _whole(FRACTIONS),
-    "fl_layer_out": _whole(FRACTIONS),
-    "fl_params": _whole(FRACTIONS),
-    "float": _flag,
+    "bits": whole(*WIDTHS),
+    "params_threshold": must(
+        _are_thresholds, "a number above 0 in float32's range, or a list of one for each output channel"
+    ),
+    "params_bits": whole(*WIDTHS),
+    "fl_layer_in": whole(*FRACTIONS),
+    "fl_layer_out": whole(*FRACTIONS),
+    "fl_params": whole(*FRACTIONS),
+    "float": flag,
 }
-_FOREIGN = {
-    Mode.XILINX: ("fl_layer_in", "fl_layer_out", "fl_params"),
-    Mode.DYNAMIC_FIXED: ("threshold", "params_threshold"),
-}
+_ENTRY = Record(KEYS, optional=KEYS, together=_together)
+_FOREIGN = {Mode.XILINX: ("fl_layer_in", "fl_layer_out", "fl_params"), Mode.DYNAMIC_FIXED: _THRESHOLDS}

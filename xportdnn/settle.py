@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 from xportdnn import plan, scales
 from xportdnn.choices import BOARD_WIDTHS, Matrix, Mode, ScaleClasses
 from xportdnn.journal import Journal
+from xportdnn.jsonrules import near
 from xportdnn.lazy import np
 from xportdnn.network import Layer, Net, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.options import Options
-from xportdnn.overrides import Asked, Override, near, place
+from xportdnn.overrides import Asked, Override, place
 from xportdnn.plan import NOTHING_SETTLED, Settled
 from xportdnn.statistics import Statistics
 from xportdnn.thresholds import named

@@ -83,22 +83,31 @@ def of_type(kind: str, _: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> No
 
 
 MANIFESTS: dict[str, tuple[Edit, str]] = {
-    "name": (lambda said, _: said["layers"][1].update(name=7), r"manifest, layer 1: name is 7, it must be a text"),
+    "name": (
+        lambda said, _: said["layers"][1].update(name=7),
+        r"manifest: layers\[1\]: name cannot be 7; it must be text",
+    ),
     "no sources": (
         lambda said, _: said.pop("deploy_model"),
         "manifest: deploy_model is missing; export the weights ag",
     ),
-    "no digest": (lambda said, _: said["deploy_model"].pop("sha256"), "manifest, deploy_model: sha256 is missing"),
-    "null": (lambda said, _: said.update(deploy_model=None), "manifest: deploy_model is null, it must be an object"),
+    "no digest": (lambda said, _: said["deploy_model"].pop("sha256"), "manifest: deploy_model.sha256 is missing"),
+    "null": (
+        lambda said, _: said.update(deploy_model=None),
+        "manifest: deploy_model cannot be null; it must be an object with the fields file, sha256; ex",
+    ),
     "kind": (
         lambda said, _: blob_of(said, "mini")["format"].update(kind="float8"),
-        r'layer "mini", blob "weights", format: kind is "float8", it must be one of threshold, fixed',
+        'layer "mini", blob "weights": format.kind cannot be "float8"; it must be "threshold" or "fixed"',
     ),
     "no exp_min": (
         lambda said, _: blob_of(said, "powers")["format"].pop("exp_min"),
-        r'layer "powers", blob "weights", format: exp_min is missing',
+        'layer "powers", blob "weights": format.exp_min is missing',
     ),
-    "other field": (lambda said, _: blob_of(said, "th").update(zero=0), r'blob "weights": "zero" is no field'),
+    "other field": (
+        lambda said, _: blob_of(said, "th").update(zero=0),
+        r'blob "weights": zero is no field; the fields are name, ',
+    ),
     "no scale": (lambda said, _: blob_of(said, "th").pop("scale"), 'layer "th", blob "weights": scale is missing'),
     "scale": (
         lambda said, _: blob_of(said, "fixed").update(scale=blob_of(said, "th")["scale"]),
@@ -106,10 +115,18 @@ MANIFESTS: dict[str, tuple[Edit, str]] = {
     ),
     "manifest as weights": (
         lambda said, _: blob_of(said, "ip").update(array="manifest"),
-        r'layer "ip", blob "weights": array is "manifest", it must be the name of an array of weights',
+        'layer "ip", blob "weights": array cannot be "manifest"; it must be the name of an array of weights',
+    ),
+    "8.0": (
+        lambda said, _: blob_of(said, "fixed")["format"].update(bits=8.0),
+        "bits cannot be 8.0; it must be an integer from",
+    ),
+    "no scale for no format": (
+        lambda said, _: blob_of(said, "ip").update(scale=blob_of(said, "th")["scale"]),
+        "scale belongs to the format threshold, this is none",
     ),
     "packed": (lambda said, _: blob_of(said, "ip").update(packed=True), "packed belongs to codes"),
-    "long": (lambda said, _: said.update(layers="x" * 99), r'layers is "x{59}\.\.\., it must be a list'),
+    "long": (lambda said, _: said.update(layers="x" * 99), r'layers cannot be "x{56}\.\.\.; it must be a list'),
 }
 ARRAYS: dict[str, tuple[Edit, str]] = {
     "codes without a format": (
@@ -170,6 +187,26 @@ def test_what_was_edited_is_refused(name: str, tmp_path: Path) -> None:
     edit, message = {**MANIFESTS, **ARRAYS}[name]
     with pytest.raises(WeightsError, match=message):
         codefile.read(edited(tmp_path, edit))
+
+
+def test_everything_at_once(tmp_path: Path) -> None:
+    """With the remedy once; of a format that is none it is not told what the scale should be."""
+
+    def edit(said: dict[str, Any], _: dict[str, NDArray[Any]]) -> None:
+        blob_of(said, "fixed")["format"].update(bits=0, fl=200)
+        blob_of(said, "th")["format"] = None
+        del said["weights"]
+
+    path = edited(tmp_path, edit)
+    with pytest.raises(WeightsError) as caught:
+        codefile.read(path)
+    assert caught.value.message == f"{path}: manifest: these fields cannot be used; {codeschema.AGAIN}:"
+    assert caught.value.problems == (
+        'layer "fixed", blob "weights": format.bits cannot be 0; it must be an integer from 1 to 32',
+        'layer "fixed", blob "weights": format.fl cannot be 200; it must be an integer from -126 to 126',
+        'layer "th", blob "weights": format cannot be null; it must be an object with the fields kind, bits',
+        "weights is missing",
+    )
 
 
 def places(said: Any, at: Path_ = ()) -> Iterator[Path_]:
@@ -241,4 +278,13 @@ def test_endless_nesting(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("manifest.npy", npy(text))
     with pytest.raises(WeightsError, match=r"cannot be read: .*recursion"):
+        codefile.read(path)
+
+
+def test_a_field_that_is_given_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    said = json.dumps(whole()[0]).replace('"name": "mini"', '"name": "first", "name": "mini"').encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.npy", npy(np.frombuffer(said, np.uint8)))
+    with pytest.raises(WeightsError, match=r'layer "mini": name is given twice; keep one'):
         codefile.read(path)

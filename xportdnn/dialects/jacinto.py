@@ -17,8 +17,8 @@ from xportdnn.choices import Triple
 from xportdnn.decode import Uint, as_bool, decode, enum, unknown_fields
 from xportdnn.dialects.retyping import retyped
 from xportdnn.errors import InputError, LayerError, PrototxtError, UsageError
+from xportdnn.jsonrules import near
 from xportdnn.network import Layer, Net
-from xportdnn.overrides import near
 from xportdnn.plan import FieldValue, Word
 from xportdnn.prototxt import Edit, Field, Message, Source, parse
 

@@ -17,10 +17,11 @@ from xportdnn.blocks import number
 from xportdnn.choices import Mode
 from xportdnn.codefile import digest, is_codefile
 from xportdnn.dialects import planmatch, planschema
-from xportdnn.dialects.planschema import FORMAT, VERSION, shown
+from xportdnn.dialects.planschema import FORMAT, VERSION
 from xportdnn.errors import InputError
 from xportdnn.folder import Picture
 from xportdnn.journal import Journal
+from xportdnn.jsonrules import Pairs, is_number, shown
 from xportdnn.layers import Shape
 from xportdnn.network import Net, Value
 from xportdnn.options import Options
@@ -133,7 +134,7 @@ def _parsed(path: str) -> Mapping[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        content = json.loads(text, object_pairs_hook=planschema.Pairs, parse_int=_whole)
+        content = json.loads(text, object_pairs_hook=Pairs, parse_int=_whole)
     except ValueError as error:
         raise InputError(f"{path}: this is no JSON: {error}") from None
     except RecursionError:
@@ -141,7 +142,7 @@ def _parsed(path: str) -> Mapping[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: this is no plan; give what a conversion with --dialect json wrote")
     version = content.get("version", VERSION)
-    if planschema.is_number(version) and version != VERSION:
+    if is_number(version) and version != VERSION:
         raise InputError(f"{path}: plans of version {shown(version)} are not known here; convert again")
     return content
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from xportdnn.choices import Matrix, Mode
 from xportdnn.codefile import digest
-from xportdnn.dialects.planschema import at_layer, is_digest, shown
+from xportdnn.dialects.planschema import at_layer
+from xportdnn.jsonrules import is_digest, near, shown
 from xportdnn.network import Layer, Net
-from xportdnn.overrides import near
 from xportdnn.plan import block_fields
 from xportdnn.precision import Precision
 from xportdnn.prototxt import to_bytes
