@@ -148,6 +148,19 @@ def test_overrides_stay(tmp_path: Path) -> None:
     assert "left_bn" not in found
 
 
+def test_scores_have_a_rule_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole scale class of what a Softmax reads; `fractions.whole` says why."""
+    method = qformats.METHODS["mse"]._replace(of_values=lambda seen, bits: 3, of_scores=lambda seen, bits: 1)
+    monkeypatch.setitem(qformats.METHODS, "mse", method)
+    text = data(1, 3, 8, 9) + conv("a", "data", "a", 4) + conv("b", "a", "b", 5) + layer("r", "ReLU", "b", "b")
+    text += layer("p", "Pooling", "b", "p", "pooling_param { pool: MAX kernel_size: 2 }")
+    made, _ = converted(tmp_path, text + layer("prob", "Softmax", "p", "prob"), guards=False)
+    found = {
+        name: (fields["fl_layer_in"], fields["fl_layer_out"]) for name, fields in blocks(made).items() if name in "ab"
+    }
+    assert found == {"a": (3, 3), "b": (3, 1)}
+
+
 # ---- parameters of BatchNorm and Scale
 
 

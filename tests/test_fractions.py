@@ -216,6 +216,12 @@ def test_room_costs_nothing_that_shows(seed: int, bits: int) -> None:
     assert fl >= without or fractions.quality(found, bits, fl).sqnr_db >= 60
 
 
+def test_scores_keep_what_least_squares_would_clip() -> None:
+    """One number of a thousand a little above what one bit less of integer holds."""
+    values = np.append(np.linspace(-1, 1, 999), 2.05).astype(np.float32)
+    assert (fractions.mse(of(values), 8), fractions.whole(of(values), 8)) == (6, 5)
+
+
 @settings(max_examples=100)
 @given(values=BLOBS, bits=WIDTHS)
 def test_mse_is_never_shorter_than_overflow(values: Array, bits: int) -> None:

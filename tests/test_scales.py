@@ -157,6 +157,25 @@ def test_the_order_of_layers_does_not_matter() -> None:
     assert scales.classes(layers[::2] + layers[1::2], BOARD) == expected
 
 
+# ---- scores
+
+
+def test_scores_are_what_a_softmax_reads_and_what_it_was_pooled_from() -> None:
+    text = data(1, 3, 5, 7) + conv("a", "data", "a", 4) + layer("r", "ReLU", "a", "a")
+    text += layer("p", "Pooling", "a", "p", "pooling_param { pool: AVE global_pooling: true }")
+    text += layer("f", "Flatten", "p", "f") + layer("prob", "Softmax", "f", "prob") + conv("b", "data", "b", 2)
+    net = net_of(text)
+    wanted = {value(net, "a"), value(net, "a", "r"), value(net, "p"), value(net, "f")}
+    assert scales.scores(net) == wanted
+
+
+def test_an_inner_product_makes_scores_of_something_else() -> None:
+    text = data(1, 3, 5, 7) + conv("a", "data", "a", 4)
+    text += layer("fc", "InnerProduct", "a", "fc", "inner_product_param { num_output: 2 }")
+    net = net_of(text + layer("best", "ArgMax", "fc", "best"))
+    assert scales.scores(net) == {value(net, "fc")}
+
+
 # ---- what the board never stores
 
 

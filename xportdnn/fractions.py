@@ -9,7 +9,8 @@ to (2**(bits - 1) - 1) * 2**-fl (`arithmetic.qformat`); il = bits - fl is its in
     overflow    the longest fraction with which nothing overflows by more than half a step (Xilinx/Vitis-AI vai_q_caffe,
                 caffe_cpu_fix_pos_overflow)
     mse         from there on finer, that of least squared error; and where precision is left over, as with 16 bits, up
-                to two bits coarser, since the next pictures have larger numbers than those that were seen
+                to two bits coarser, since the next pictures have larger numbers than those that were seen. Scores
+                (`scales.scores`) are not clipped: `whole`
 
 Of activations the statistics are known: the squared error takes the values of a bin as spread evenly over it. Of
 parameters every number is known.
@@ -90,6 +91,15 @@ def mse(statistics: Statistics, bits: int) -> int:
         candidates = range(best, min(best + bits, STEEPEST[1]) + 1)
         errors = [squared_error(statistics, bits, fl) for fl in candidates]
         best = candidates[int(np.argmin(errors))]
+    return _with_room(statistics, bits, best)
+
+
+def whole(statistics: Statistics, bits: int) -> int:
+    """The length of `overflow`, with room as `mse` leaves it: for scores, of which the largest ones decide."""
+    return _with_room(statistics, bits, overflow(statistics.minimum, statistics.maximum, bits))
+
+
+def _with_room(statistics: Statistics, bits: int, best: int) -> int:
     room = (fl for fl in range(best - _ROOM, best) if quality(statistics, bits, fl).sqnr_db >= _AMPLE)
     return _held(next(room, best))
 

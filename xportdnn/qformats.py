@@ -72,22 +72,29 @@ class Formats:
 
 
 class Method(NamedTuple):
-    """A way to find lengths: from statistics with a largest |x| above 0, and of parameters that are not all 0."""
+    """A way to find lengths: from statistics with a largest |x| above 0, and of parameters that are not all 0.
+
+    Attributes:
+        of_scores: of values of which the largest ones decide (`scales.scores`).
+    """
 
     of_values: Callable[[Statistics, int], int]
+    of_scores: Callable[[Statistics, int], int]
     of_params: Callable[[Parameter, int], int]
 
 
 METHODS: Mapping[str, Method] = {
     "ristretto": Method(
         lambda seen, bits: fractions.ristretto(seen.peak, bits),
+        lambda seen, bits: fractions.ristretto(seen.peak, bits),
         lambda own, bits: fractions.ristretto_params(float(abs(own.values).max()), bits),
     ),
     "overflow": Method(
         lambda seen, bits: fractions.overflow(seen.minimum, seen.maximum, bits),
+        lambda seen, bits: fractions.overflow(seen.minimum, seen.maximum, bits),
         lambda own, bits: fractions.overflow(float(own.values.min()), float(own.values.max()), bits),
     ),
-    "mse": Method(fractions.mse, lambda own, bits: fractions.least_cost(own.values, bits, own.cost)),
+    "mse": Method(fractions.mse, fractions.whole, lambda own, bits: fractions.least_cost(own.values, bits, own.cost)),
 }
 
 
@@ -114,7 +121,13 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     with journal.progress("calibrating", len(pictures)) as tick:
         seen = calibrate.stream(opened, weights, pictures, observed, needed, tick, workers).statistics
     widths = {root: settled.widths.get(root, bits.layer_out) for root in seen}
-    values = {root: _of_values(method, each, widths[root], settled.fractions.get(root)) for root, each in seen.items()}
+    decisive = {classes[value] for value in scales.scores(net) if value in classes}
+    values = {
+        root: settled.fractions[root]
+        if root in settled.fractions
+        else _of_values(method.of_scores if root in decisive else method.of_values, each, widths[root])
+        for root, each in seen.items()
+    }
     # Ristretto trims the bias like the weights, though its own rule does not look at it
     with_bias = options.dialect is Dialect.RISTRETTO and not as_ristretto
     powers = {root: fractions.mean_square(each) for root, each in seen.items()} if with_bias else {}
@@ -143,10 +156,8 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     )
 
 
-def _of_values(method: Method, seen: Statistics, bits: int, given: int | None) -> int:
-    if given is not None:
-        return given
-    return method.of_values(seen, bits) if seen.peak else fractions.overflow(0.0, _SAFE, bits)
+def _of_values(rule: Callable[[Statistics, int], int], seen: Statistics, bits: int) -> int:
+    return rule(seen, bits) if seen.peak else fractions.overflow(0.0, _SAFE, bits)
 
 
 def _of_params(method: Method, own: Iterable[Parameter], bits: int, given: int | None) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from xportdnn import calibrate, fractions, scales
 from xportdnn.block_params import Parameter, parameters
@@ -18,6 +19,9 @@ from xportdnn.network import Layer, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.statistics import Statistics
 from xportdnn.workers import Tick
+
+_Seen: TypeAlias = "tuple[dict[Value, Statistics], dict[Value, float], frozenset[Value]]"
+"""Statistics, peaks and scores, as `Quantities` has them."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,13 @@ class Quantities:
         statistics: value -> those of its scale class; of `ristretto` there are none.
         peaks: value -> the largest |x|.
         params: layer index -> its weights and, but for `ristretto`, bias, where it has any.
+        scores: the values of which the largest numbers decide, and those of their scale classes.
     """
 
     statistics: Mapping[Value, Statistics]
     peaks: Mapping[Value, float]
     params: Mapping[int, Parameter]
+    scores: frozenset[Value] = frozenset()
 
 
 def quantities(
@@ -55,7 +61,7 @@ def quantities(
         CalibrationError: NaN or infinity in the forward.
     """
     see = _last if method == "ristretto" else _classes
-    statistics, peaks = see(opened, weights, pictures, layers, tick, workers)
+    statistics, peaks, scores = see(opened, weights, pictures, layers, tick, workers)
     powers = {value: fractions.mean_square(each) for value, each in statistics.items()}
     params = {
         layer.index: own
@@ -63,7 +69,7 @@ def quantities(
         for own in parameters(opened.net, layer, ("fl_params",), weights, powers.get(layer.bottoms[0]))
         if weights[layer.index]
     }
-    return Quantities(statistics, peaks, params)
+    return Quantities(statistics, peaks, params, scores)
 
 
 def _classes(
@@ -73,7 +79,7 @@ def _classes(
     layers: Iterable[Layer],
     tick: Tick,
     workers: int,
-) -> tuple[dict[Value, Statistics], dict[Value, float]]:
+) -> _Seen:
     """What is seen of the scale classes, right after their layers ran."""
     reached = {layer.index for layer in runnable(opened.net, opened.inputs)} | {each.writer for each in opened.inputs}
     classes = scales.fraction_classes(layer for layer in opened.net.layers if layer.index in reached)
@@ -81,7 +87,9 @@ def _classes(
     needed = frozenset(classes[value] for value in touched)
     found = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers).statistics
     statistics = {value: found[classes[value]] for value in touched}
-    return statistics, {value: each.peak for value, each in statistics.items()}
+    decisive = {classes[value] for value in scales.scores(opened.net) if value in classes}
+    scores = frozenset(value for value in touched if classes[value] in decisive)
+    return statistics, {value: each.peak for value, each in statistics.items()}, scores
 
 
 def _last(
@@ -91,14 +99,14 @@ def _last(
     layers: Iterable[Layer],
     tick: Tick,
     workers: int,
-) -> tuple[dict[Value, Statistics], dict[Value, float]]:
+) -> _Seen:
     """What stands in the blobs when the forward is done."""
     ends = scales.last_versions(opened.net.layers)
     last = {value: ends[value] for value in _touched(layers)}
     found = calibrate.stream(
         opened, weights, pictures, {}, frozenset(), tick, workers, watched=frozenset(last.values())
     ).peaks
-    return {}, {value: found[end] for value, end in last.items()}
+    return {}, {value: found[end] for value, end in last.items()}, frozenset()
 
 
 def _touched(layers: Iterable[Layer]) -> list[Value]:

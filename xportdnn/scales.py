@@ -73,6 +73,29 @@ def last_versions(layers: Iterable[Layer]) -> dict[Value, Value]:
     return ends
 
 
+def scores(net: Net) -> frozenset[Value]:
+    """The values whose largest number is the answer: what a Softmax or an ArgMax reads.
+
+    And what becomes that by being rectified, moved or pooled only. To clip them makes the best classes equal, which the
+    error of a whole blob does not show: there are many classes, and one of them is right.
+    """
+    found: set[Value] = set()
+    waiting = [
+        value
+        for layer in net.layers
+        if layer.kind is not None and layer.kind.name in ("Softmax", "ArgMax")
+        for value in layer.bottoms
+    ]
+    while waiting:
+        value = waiting.pop()
+        if value not in found:
+            found.add(value)
+            writer = net.layers[value.writer]
+            if repeats(writer) or (writer.kind is not None and writer.kind.name == "Pooling"):
+                waiting.extend(writer.bottoms)
+    return frozenset(found)
+
+
 def averages(layer: Layer) -> bool:
     """Whether the layer is AVE pooling."""
     return layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE"

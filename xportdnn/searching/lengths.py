@@ -90,7 +90,9 @@ class Lengths:
             return fractions.overflow(0.0, _SAFE, bits)
         if self.method == "ristretto":
             return _FLOAT_FL if bits == FLOAT else fractions.ristretto(self.seen.peaks[value], bits)
-        return METHODS[self.method].of_values(self.seen.statistics[value], bits)
+        method = METHODS[self.method]
+        rule = method.of_scores if value in self.seen.scores else method.of_values
+        return rule(self.seen.statistics[value], bits)
 
     def _of_params(self, layer: Layer, bits: int) -> int:
         if (layer.index, bits) not in self._known:
