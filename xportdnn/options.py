@@ -95,8 +95,8 @@ class Options:
         if self.dims is not None and (len(self.dims) != 3 or min(self.dims) < 1):
             yield f"--dims must be three positive numbers C,H,W, it is {_joined(self.dims)}"
         for name, value in (("raw_scale", self.raw_scale), ("input_scale", self.input_scale)):
-            if not math.isfinite(value):
-                yield f"--{name} must be a finite number, it is {value}"
+            if not math.isfinite(value) or not value:
+                yield f"--{name} must be a finite number other than 0, it is {value:g}"
         if "" in self.skip_layers:
             yield f"--skip_layers {','.join(self.skip_layers)}: there is an empty name; separate names by one comma"
         if self.params_method is not None and self.params_method not in PARAMS_METHODS:

@@ -238,7 +238,7 @@ def test_a_network_that_is_not_converted(run: Run, tmp_path: Path) -> None:
     files = write_net(tmp_path, PLAIN)
     code, err = run("export", *files.arguments, "--npz", tmp_path / "a.npz")
     assert code == 1
-    assert "there is no precision_param in this file" in err
+    assert "no layer of this file has formats" in err
 
 
 def test_simulate_takes_the_npz(run: Run, files: Files, tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def test_outputs_that_do_not_count() -> None:
     assert score([Probed((Energy(1.0, 1.0, 1.0), Energy(100.0, 1.0, 1.0)), None)], [1]).sqnr_db == pytest.approx(20)
 
 
+def test_the_worst_output_decides() -> None:
+    """What does not change at all, as the boxes of a PriorBox, says nothing of the others."""
+    errors = (NOTHING, Energy(100.0, 1.0, 90.0), Energy(1000.0, 1.0, 900.0))
+    assert score([Probed(errors, None)], [0, 1, 2]).sqnr_db == pytest.approx(20)
+
+
 def test_as_in_float() -> None:
     assert score([Probed((NOTHING,), None)], [0]) == (None, None, None, math.inf)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from xportdnn import codefile, modelfile, output, precision
-from xportdnn.errors import InputError, WeightsError
+from xportdnn import codefile, modelfile, output
+from xportdnn.dialects.formats import formats
+from xportdnn.errors import WeightsError
 from xportdnn.exporting import places
 from xportdnn.exporting.c_folder import c_files, random_feeds
 from xportdnn.exporting.grid import on_grid
@@ -22,6 +23,7 @@ from xportdnn.npy import read_inputs
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.precision import Precision
 from xportdnn.simulation import sparsity
+from xportdnn.simulation.board.fusion import fuse
 from xportdnn.simulation.formats import Block
 from xportdnn.simulation.grid import beyond_codes
 
@@ -50,12 +52,7 @@ def _export(options: ExportOptions, journal: Journal) -> None:
     feeds = read_inputs(net, options.inputs, journal) if options.inputs else {}
     shapes = {value: array.shape for value, array in feeds.items()} or input_shapes(net, options.dims)
     opened = complete(net, model, shapes, journal, strict=options.c_dir is not None)
-    blocks = precision.read(net)
-    if not blocks:
-        raise InputError(
-            f"{net.source.name}: there is no precision_param in this file; --deploy_model takes the prototxt that the "
-            "conversion wrote"
-        )
+    blocks = formats(net, None, None, journal)
     found = exported(opened, blocks)
     _summarise(opened, found, blocks, journal)
     outputs: dict[str, Files] = {}
@@ -106,11 +103,19 @@ def _summarise(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, B
             journal.detail(f"{each.layer.name}: zeros {each.zeros} of {each.zeros.total:,} weights")
     whole = sparsity.total(each.zeros for each in found)
     journal.info(f"{name}: zeros {whole} of {whole.total:,} weights")
-    changed = [layer.name for layer, _ in _changed_by_the_board(opened, found, blocks)]
-    if changed:
+    changed = dict(_changed_by_the_board(opened, found, blocks))
+    normalised = fuse(opened.net, runnable(opened.net, opened.inputs)).normalised
+    inside = [layer.name for layer in changed if layer.index in normalised]
+    if inside:
         journal.warn(
             "the board makes its own integers of these layers' float weights, and other ones of exported weights; fold "
-            f"the network before its conversion (--fold) to have the same: {', '.join(changed)}"
+            f"the network before its conversion (--fold) to have the same: {', '.join(inside)}"
+        )
+    others = [f"{layer.name} ({reason})" for layer, reason in changed.items() if layer.index not in normalised]
+    if others:
+        journal.warn(
+            "the board computes with these layers' float weights and not with their codes; give it the original "
+            f"caffemodel: {', '.join(others)}"
         )
     filled = [each.layer.name for each in found if each.zeros.after < each.zeros.before]
     if filled:

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import reduce
 from typing import NamedTuple
 
-from xportdnn.evaluation.metrics import Energy, mean, per_cent, sqnr_db
+from xportdnn.evaluation.metrics import Energy, per_cent, sqnr_db
 from xportdnn.evaluation.outputs import Verdict
 from xportdnn.evaluation.sensitivity import agreement, top
 from xportdnn.evaluation.share import Probed
@@ -51,7 +51,7 @@ class Score(NamedTuple):
 
     Attributes:
         top1, top5, agreement: in per cent.
-        sqnr_db: of the output with the classes' scores, else the mean over all outputs; infinite where nothing differs.
+        sqnr_db: of the output with the classes' scores, else the least of all outputs; infinite where nothing differs.
     """
 
     top1: float | None
@@ -73,10 +73,18 @@ def score(probed: Sequence[Probed], judged: Sequence[int]) -> Score:
     """
     verdicts = [each.verdict for each in probed if each.verdict is not None]
     energies = [_total(each.errors[position] for each in probed) for position in judged]
-    found = [math.inf if energy.noise == 0 else sqnr_db(energy) for energy in energies]
-    level = mean(found)
+    # one good output does not make up for another that is ruined
+    level = min(map(_level, energies), default=-math.inf)
     ranks = [verdict.second_rank for verdict in verdicts]
-    return Score(top(ranks, 1), top(ranks, 5), agreement(verdicts), -math.inf if level is None else level)
+    return Score(top(ranks, 1), top(ranks, 5), agreement(verdicts), level)
+
+
+def _level(energy: Energy) -> float:
+    """In dB; infinite where nothing differs, minus infinity where there is noise alone."""
+    if energy.noise == 0:
+        return math.inf
+    found = sqnr_db(energy)
+    return -math.inf if found is None else found
 
 
 def float_score(verdicts: Sequence[Verdict]) -> Score:
