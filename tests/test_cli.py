@@ -398,7 +398,7 @@ def test_negative_fl_bitwidths(desk: Desk, run: Run, form: list[str]) -> None:
         pytest.param("--calibration_size", "x", "'x' is not a valid integer", id="no number"),
         pytest.param("--calibration_indices", "0,99", "index 99 does not exist; .* has 0 to 7", id="index too large"),
         pytest.param("--raw_scale", "nan", "--raw_scale must be a finite number other than 0, it is nan", id="nan"),
-        pytest.param("--input_scale", "0", "--input_scale must be a finite number other than 0, it is 0", id="all black"),
+        pytest.param("--input_scale", "0", "--input_scale must be a finite number other than 0, it is 0", id="0"),
         pytest.param("--input_scale", "1/256", "'1/256' is not a valid float", id="a formula"),
         pytest.param("--mean_value", "104,117", "has 2 values; the network's input has 3 channels", id="two means"),
         pytest.param("--mean_value", "none.npy", "none.npy cannot be read", id="mean file"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xportdnn import caffemodel, prototxt
 from xportdnn.build import build
 from xportdnn.caffemodel import Caffemodel
-from xportdnn.errors import NetworkError
+from xportdnn.errors import NetworkError, WeightsError
 from xportdnn.journal import Journal
 from xportdnn.layers import Shape
 from xportdnn.mend import mend
@@ -67,18 +67,18 @@ def open_weights(net: Net, path: str | Path | None, journal: Journal) -> tuple[N
         path: a caffemodel, or quantized weights as `xportdnn export --npz` writes them.
 
     Raises:
-        WeightsError: the file is no caffemodel.
+        WeightsError: the file is no caffemodel, or holds the weights of another prototxt's formats.
     """
     if path is None:
         return net, Caffemodel("", ())
-    model = _model(net, path, journal)
+    model = _model(net, path)
     mended = mend(net, model)
     for note in mended.notes:
         journal.warn(note)
     return mended.net, model
 
 
-def _model(net: Net, path: str | Path, journal: Journal) -> Caffemodel:
+def _model(net: Net, path: str | Path) -> Caffemodel:
     if not caffemodel.is_zip(path):
         return caffemodel.read(path)
     from xportdnn import codefile
@@ -87,9 +87,9 @@ def _model(net: Net, path: str | Path, journal: Journal) -> Caffemodel:
         return caffemodel.read(path)
     model = codefile.read(path)
     if model.made_for != codefile.digest(prototxt.to_bytes(net.source.on_disk.text)):
-        journal.warn(
-            f"{path}: was exported with another prototxt than {net.source.name}; export it again if that has other "
-            "formats now"
+        raise WeightsError(
+            f"{path}: was exported with another prototxt than {net.source.name}, whose formats may be others; export "
+            "the weights again with this one"
         )
     return model
 

@@ -17,7 +17,6 @@ from xportdnn.choices import Arithmetic
 from xportdnn.errors import NetworkError, WeightsError
 from xportdnn.exporting.manifest import contents
 from xportdnn.exporting.weights import exported
-from xportdnn.journal import Journal
 from xportdnn.layers import Array
 from xportdnn.modelfile import pieces
 
@@ -115,16 +114,13 @@ def test_ristrettos_rules_are_not_the_boards(tmp_path: Path) -> None:
     assert "Ristretto's rules rounded its weights and its bias" in caught.value.problems[0]
 
 
-def test_another_prototxt_is_noticed(tmp_path: Path) -> None:
+def test_the_weights_of_other_formats_are_refused(tmp_path: Path) -> None:
     network = write(tmp_path, small("Xilinx"))
     path = as_npz(network, tmp_path)
-    quiet, loud = Journal(), Journal()
-    opened(network.files, path, quiet)
+    opened(network.files, path)
     network.files.deploy.write_text(small("Xilinx").replace(xilinx(8, 9, 9), xilinx(8, 9, 8)))
-    opened(network.files, path, loud)
-    assert not quiet.remarks
-    (remark,) = loud.remarks
-    assert "was exported with another prototxt than" in remark.text
+    with pytest.raises(WeightsError, match=r"was exported with another prototxt than .* export the weights again"):
+        opened(network.files, path)
 
 
 def test_codes_of_codes_are_the_same(tmp_path: Path) -> None:

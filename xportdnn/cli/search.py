@@ -31,8 +31,8 @@ from xportdnn.errors import UsageError
 @click.option(
     "--metric",
     type=click.Choice(["top1", "top5", "agreement", "sqnr"]),
-    help="Judge by accuracy, agreement with the float network, or the noise of the worst output.  [default: top1 with labels, "
-    "else agreement; sqnr of networks without classes]",
+    help="Judge by accuracy, agreement with the float network, or the noise of the worst output.  [default: top1 with "
+    "labels, else agreement; sqnr of networks without classes]",
 )
 @click.option(
     "--error_margin",
