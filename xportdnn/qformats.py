@@ -121,7 +121,7 @@ def formats(options: Options, opened: Opened, pictures: CalibrationSet, journal:
     with journal.progress("calibrating", len(pictures)) as tick:
         seen = calibrate.stream(opened, weights, pictures, observed, needed, tick, workers).statistics
     widths = {root: settled.widths.get(root, bits.layer_out) for root in seen}
-    decisive = {classes[value] for value in scales.scores(net) if value in classes}
+    decisive = scales.decisive(net, classes)
     values = {
         root: settled.fractions[root]
         if root in settled.fractions

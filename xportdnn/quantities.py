@@ -8,8 +8,9 @@ after their layers ran, and the weights with the bias that shares their format.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from xportdnn import calibrate, fractions, scales
@@ -19,6 +20,9 @@ from xportdnn.network import Layer, Value, runnable
 from xportdnn.opening import Opened
 from xportdnn.statistics import Statistics
 from xportdnn.workers import Tick
+
+_Stream: TypeAlias = Callable[..., calibrate.Seen]
+"""`calibrate.stream` of these pictures, with classes, needed and watched values to come."""
 
 _Seen: TypeAlias = "tuple[dict[Value, Statistics], dict[Value, float], frozenset[Value]]"
 """Statistics, peaks and scores, as `Quantities` has them."""
@@ -60,8 +64,9 @@ def quantities(
     Raises:
         CalibrationError: NaN or infinity in the forward.
     """
+    stream = partial(calibrate.stream, opened, weights, pictures, tick=tick, workers=workers)
     see = _last if method == "ristretto" else _classes
-    statistics, peaks, scores = see(opened, weights, pictures, layers, tick, workers)
+    statistics, peaks, scores = see(opened, _touched(layers), stream)
     powers = {value: fractions.mean_square(each) for value, each in statistics.items()}
     params = {
         layer.index: own
@@ -72,40 +77,22 @@ def quantities(
     return Quantities(statistics, peaks, params, scores)
 
 
-def _classes(
-    opened: Opened,
-    weights: Mapping[int, Arrays],
-    pictures: Sequence[Mapping[Value, Array]],
-    layers: Iterable[Layer],
-    tick: Tick,
-    workers: int,
-) -> _Seen:
+def _classes(opened: Opened, touched: Sequence[Value], stream: _Stream) -> _Seen:
     """What is seen of the scale classes, right after their layers ran."""
     reached = {layer.index for layer in runnable(opened.net, opened.inputs)} | {each.writer for each in opened.inputs}
     classes = scales.fraction_classes(layer for layer in opened.net.layers if layer.index in reached)
-    touched = _touched(layers)
-    needed = frozenset(classes[value] for value in touched)
-    found = calibrate.stream(opened, weights, pictures, classes, needed, tick, workers).statistics
+    found = stream(classes, frozenset(classes[value] for value in touched)).statistics
     statistics = {value: found[classes[value]] for value in touched}
-    decisive = {classes[value] for value in scales.scores(opened.net) if value in classes}
+    decisive = scales.decisive(opened.net, classes)
     scores = frozenset(value for value in touched if classes[value] in decisive)
     return statistics, {value: each.peak for value, each in statistics.items()}, scores
 
 
-def _last(
-    opened: Opened,
-    weights: Mapping[int, Arrays],
-    pictures: Sequence[Mapping[Value, Array]],
-    layers: Iterable[Layer],
-    tick: Tick,
-    workers: int,
-) -> _Seen:
+def _last(opened: Opened, touched: Sequence[Value], stream: _Stream) -> _Seen:
     """What stands in the blobs when the forward is done."""
     ends = scales.last_versions(opened.net.layers)
-    last = {value: ends[value] for value in _touched(layers)}
-    found = calibrate.stream(
-        opened, weights, pictures, {}, frozenset(), tick, workers, watched=frozenset(last.values())
-    ).peaks
+    last = {value: ends[value] for value in touched}
+    found = stream({}, frozenset(), watched=frozenset(last.values())).peaks
     return {}, {value: found[end] for value, end in last.items()}, frozenset()
 
 

@@ -96,6 +96,15 @@ def scores(net: Net) -> frozenset[Value]:
     return frozenset(found)
 
 
+def decisive(net: Net, classes: Mapping[Value, Value]) -> frozenset[Value]:
+    """The classes that hold scores.
+
+    Args:
+        classes: value -> class.
+    """
+    return frozenset(classes[value] for value in scores(net) if value in classes)
+
+
 def averages(layer: Layer) -> bool:
     """Whether the layer is AVE pooling."""
     return layer.kind is not None and layer.kind.name == "Pooling" and layer.params.pool == "AVE"

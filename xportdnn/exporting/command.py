@@ -18,14 +18,13 @@ from xportdnn.exporting.weights import Exported, exported, quantized_share
 from xportdnn.folding.command import input_shapes
 from xportdnn.journal import Journal
 from xportdnn.layers import Array
-from xportdnn.network import Layer, Value, runnable
+from xportdnn.network import Value, runnable
 from xportdnn.npy import read_inputs
 from xportdnn.opening import Opened, complete, open_net, open_weights
 from xportdnn.precision import Precision
 from xportdnn.simulation import sparsity
-from xportdnn.simulation.board.fusion import fuse
 from xportdnn.simulation.formats import Block
-from xportdnn.simulation.grid import beyond_codes
+from xportdnn.simulation.grid import Beyond, beyond_codes
 
 Files: TypeAlias = dict[str, Sequence[bytes | memoryview]]
 
@@ -103,16 +102,13 @@ def _summarise(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, B
             journal.detail(f"{each.layer.name}: zeros {each.zeros} of {each.zeros.total:,} weights")
     whole = sparsity.total(each.zeros for each in found)
     journal.info(f"{name}: zeros {whole} of {whole.total:,} weights")
-    changed = dict(_changed_by_the_board(opened, found, blocks))
-    normalised = fuse(opened.net, runnable(opened.net, opened.inputs)).normalised
-    inside = [layer.name for layer in changed if layer.index in normalised]
-    if inside:
+    changed = list(_changed_by_the_board(opened, found, blocks))
+    if inside := [each.layer.name for each in changed if each.foldable]:
         journal.warn(
             "the board makes its own integers of these layers' float weights, and other ones of exported weights; fold "
             f"the network before its conversion (--fold) to have the same: {', '.join(inside)}"
         )
-    others = [f"{layer.name} ({reason})" for layer, reason in changed.items() if layer.index not in normalised]
-    if others:
+    if others := [f"{each.layer.name} ({each.reason})" for each in changed if not each.foldable]:
         journal.warn(
             "the board computes with these layers' float weights and not with their codes; give it the original "
             f"caffemodel: {', '.join(others)}"
@@ -122,11 +118,9 @@ def _summarise(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, B
         journal.warn(f"powers of two have no zero; the zeros of these layers become weights: {', '.join(filled)}")
 
 
-def _changed_by_the_board(
-    opened: Opened, found: Sequence[Exported], blocks: Mapping[int, Block]
-) -> Iterator[tuple[Layer, str]]:
+def _changed_by_the_board(opened: Opened, found: Sequence[Exported], blocks: Mapping[int, Block]) -> Iterator[Beyond]:
     """None of Ristretto's layers, which no board reads."""
     coded = {each.layer.index for each in found if any(blob.codes is not None for blob in each.blobs)}
-    for layer, reason in beyond_codes(opened.net, runnable(opened.net, opened.inputs)):
-        if layer.index in coded and isinstance(blocks[layer.index], Precision):
-            yield layer, reason
+    for each in beyond_codes(opened.net, runnable(opened.net, opened.inputs)):
+        if each.layer.index in coded and isinstance(blocks[each.layer.index], Precision):
+            yield each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,8 +50,22 @@ class Judged:
     calibrated: tuple[str, ...]
 
 
+class _Stepwise:
+    """What was tried one after the other; the last counts."""
+
+    steps: Sequence[Joint | Step]
+
+    @property
+    def score(self) -> Score:
+        return self.steps[-1].score
+
+    @property
+    def within(self) -> bool:
+        return self.steps[-1].within
+
+
 @dataclass(frozen=True)
-class Climbed(Judged):
+class Climbed(_Stepwise, Judged):
     """The ladder's result.
 
     Attributes:
@@ -68,14 +82,6 @@ class Climbed(Judged):
         return self.steps[-1].widths
 
     @property
-    def score(self) -> Score:
-        return self.steps[-1].score
-
-    @property
-    def within(self) -> bool:
-        return self.steps[-1].within
-
-    @property
     def blocks(self) -> tuple[Block, ...]:
         """What is written."""
         net = self.opened.net
@@ -88,7 +94,7 @@ class Climbed(Judged):
 
 
 @dataclass(frozen=True)
-class Mixed(Judged):
+class Mixed(_Stepwise, Judged):
     """What `--mixed` found.
 
     Attributes:
@@ -101,14 +107,6 @@ class Mixed(Judged):
     steps: tuple[Step, ...]
     conversion: Conversion
     copied: bool
-
-    @property
-    def score(self) -> Score:
-        return self.steps[-1].score
-
-    @property
-    def within(self) -> bool:
-        return self.steps[-1].within
 
     @property
     def overrides(self) -> Mapping[str, Any]:

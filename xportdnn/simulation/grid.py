@@ -7,6 +7,7 @@ weights it changes before it quantizes them, or does not quantize at all.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from xportdnn.caffemodel import Caffemodel
 from xportdnn.choices import Arithmetic
@@ -29,35 +30,38 @@ def check_codes(net: Net, layers: Sequence[Layer], model: Caffemodel, arithmetic
     """
     if arithmetic is not Arithmetic.CHAIDNN or not isinstance(model, CodedModel):
         return
-    reasons = {layer.index: reason for layer, reason in beyond_codes(net, layers)}
-    reasons |= {layer.index: _OF_RISTRETTO for layer in layers if _is_ristretto(layer)}
-    found = [layer for layer in layers if layer.index in reasons and layer.name in model.coded]
+    found = [each for each in beyond_codes(net, layers) if each.layer.name in model.coded]
     if not found:
         return
-    normalised = fuse(net, layers).normalised
-    foldable = all(layer.index in normalised and not _is_ristretto(layer) for layer in found)
-    remedy = ", or fold the network before its conversion (--fold)" if foldable else ""
+    remedy = ", or fold the network before its conversion (--fold)" if all(each.foldable for each in found) else ""
     raise NetworkError(
         f"{model.path}: the board makes its own integers of these layers' float weights, or computes with the floats, "
         f"which this file no longer holds; give the caffemodel{remedy}:",
-        [f"{net.at(layer)}: {reasons[layer.index]}" for layer in found],
+        [f"{net.at(each.layer)}: {each.reason}" for each in found],
     )
 
 
-def _is_ristretto(layer: Layer) -> bool:
-    return layer.type.endswith("Ristretto")
+class Beyond(NamedTuple):
+    """A layer whose codes, if it has some, are not what the board computes with.
 
-
-def beyond_codes(net: Net, layers: Sequence[Layer]) -> Iterator[tuple[Layer, str]]:
-    """The layers whose codes, if they have some, are not what the board computes with, and why.
-
-    Of a Convolution with BatchNorm and Scale only the Convolution.
+    Attributes:
+        foldable: whether they would be, had the network been folded first.
     """
+
+    layer: Layer
+    reason: str
+    foldable: bool
+
+
+def beyond_codes(net: Net, layers: Sequence[Layer]) -> Iterator[Beyond]:
+    """All such layers; of a Convolution with BatchNorm and Scale only the Convolution."""
     fusion = fuse(net, layers)
     for layer in layers:
         assert layer.kind is not None
-        if layer.index in fusion.normalised:
+        if layer.type.endswith("Ristretto"):
+            yield Beyond(layer, _OF_RISTRETTO, False)
+        elif layer.index in fusion.normalised:
             names = " and ".join(each.name for each in fusion.normalised[layer.index])
-            yield layer, f"{names} are worked into its weights first"
+            yield Beyond(layer, f"{names} are worked into its weights first", True)
         elif layer.index not in fusion.owners and layer.kind.name != "Convolution":
-            yield layer, "it runs in software, in float"
+            yield Beyond(layer, "it runs in software, in float", False)

@@ -103,7 +103,7 @@ RULES = (
         + ", ".join(sorted(name for name in REGISTERED if name.endswith("Ristretto")))
         + ". At any other type the parser stops, also at the scores and losses of a training file that do not say "
         "include { phase: TRAIN }.",
-        "What the message says. Any layer can become the user's own: user_defined_layer: true, an xcustom_param with "
+        "Do what the message says, or make the layer the user's own: user_defined_layer: true, an xcustom_param with "
         "top_dim, and its code compiled into CHaiDNN (docs/SOFTWARE_LAYER_PLUGIN.md).",
         "caffe_layer_map.hpp, fillCaffeLayerMap; caffe_network_parser.cpp, ParseCaffeNetwork, EP009",
         _unregistered,
