@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.caffe_files import made_up
+from tests.guarding.nets import CONV, FUSED, IDENTITY, INPUT, RECTIFIED, floats, fused, vector
 from tests.small_nets import by_name, conv, layer, net_of, write_net
-from tests.test_guards import CONV, FUSED, IDENTITY, INPUT, RECTIFIED, floats, fused, vector
 from xportdnn import api, execute, precision
 from xportdnn.arithmetic import qformat, twos_complement
 from xportdnn.choices import BOARD_WIDTHS, Arithmetic, Mode, Triple

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from tests.dialect_protos import parse
+from tests.dialects.protos import parse
 from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, Files, conv, data, layer, net_of, write_net, write_pictures
 from xportdnn import api, precision
 from xportdnn.arithmetic import minifloat
@@ -26,7 +26,7 @@ from xportdnn.journal import Journal, Level
 from xportdnn.precision import Precision, Ristretto
 from xportdnn.prototxt import Source
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / ".." / "shared" / "golden"
 TOOL = GOLDEN / "ristretto" / "quantize_tool"
 MODES = ("dynamic_fixed_point", "minifloat", "integer_power_of_2_weights")

@@ -1,157 +1,24 @@
-"""`--dialect json`: the plan by its schema, and the same simulation with it as with the prototxt."""
+"""Plans that were damaged or edited: each refused with the layer, the field, the value and what it must be."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.small_nets import INCEPTION, PLAIN, RESIDUAL, Files, net_of, write_net, write_pictures
-from xportdnn import api, cli, precision
-from xportdnn.choices import ScaleClasses
-from xportdnn.dialects import planfile, planmatch, planschema
-from xportdnn.errors import InputError, UsageError
-from xportdnn.evaluation.options import EvaluationOptions
-from xportdnn.evaluation.run import evaluate
-from xportdnn.journal import Journal
-from xportdnn.network import Net
-from xportdnn.opening import open_net
+from tests.dialects.plan_desk import RULES, SCHEMA, Desk, refused
+from tests.small_nets import PLAIN
+from xportdnn import cli
+from xportdnn.dialects import planmatch, planschema
+from xportdnn.errors import InputError
 from xportdnn.precision import Precision
-
-SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "plan.schema.json").read_bytes())
-RULES = jsonschema.Draft202012Validator(SCHEMA)
-NETS = {"plain": PLAIN, "residual": RESIDUAL, "inception": INCEPTION}
-MODES: dict[str, dict[str, Any]] = {
-    "xilinx": {},
-    "fixed": {"quant_type": "DynamicFixed", "fl_bitwidths": (3, -1, 4)},
-    "auto": {"quant_type": "DynamicFixed", "fl_bitwidths": "auto"},
-}
-by_net = pytest.mark.parametrize("text", NETS.values(), ids=NETS)
-by_mode = pytest.mark.parametrize("mode", MODES)
-
-
-class Desk:
-    """A network with pictures, and its plan on disk beside its quantized prototxt."""
-
-    def __init__(self, folder: Path, text: str, mode: str = "xilinx", **options: Any) -> None:
-        net = net_of(text)
-        *_, height, width = net.declared[net.inputs[0]]
-        self.float = write_net(folder, text)
-        self.pictures = write_pictures(folder / "pictures", 3, (width, height))
-        options = {"bitwidths": (8, 6, 8), "workers": 1, "calibration_directory": self.pictures} | options
-        files = self.float.deploy, self.float.weights
-        self.text = api.convert(*files, dialect="json", **MODES[mode] | options).text
-        self.plan, self.quantized = folder / "plan.json", folder / "quantized.prototxt"
-        self.plan.write_text(self.text, encoding="utf-8")
-        self.quantized.write_text(api.convert(*files, **MODES[mode] | options).text, encoding="utf-8")
-
-    @cached_property
-    def net(self) -> Net:
-        return open_net(self.float.deploy, Journal())
-
-    def read(self, journal: Journal | None = None, weights: str | None = None) -> dict[int, precision.Precision]:
-        net = open_net(self.float.deploy, Journal())
-        return planfile.read(str(self.plan), net, weights, journal or Journal())
-
-
-@by_net
-@by_mode
-def test_schema(text: str, mode: str, tmp_path: Path) -> None:
-    plan = json.loads(Desk(tmp_path, text, mode).text)
-    assert [error.message for error in RULES.iter_errors(plan)] == []
-    assert [layer["name"] for layer in plan["layers"]] == [layer.name for layer in net_of(text).layers]
-    assert len(plan["pictures"]) == (0 if mode == "fixed" else 3)
-
-
-@by_net
-@by_mode
-def test_the_blocks_of_the_prototxt(text: str, mode: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path, text, mode)
-    assert desk.read() == precision.read(open_net(desk.quantized, Journal()))
-
-
-def test_same_bytes(tmp_path: Path) -> None:
-    folders = tmp_path / "a", tmp_path / "b"
-    for folder in folders:
-        folder.mkdir()
-    first, second = (Desk(folder, RESIDUAL) for folder in folders)
-    assert first.text.replace(str(first.pictures), "") == second.text.replace(str(second.pictures), "")
-
-
-@pytest.mark.parametrize("how", ScaleClasses, ids=lambda how: how.value)
-def test_scale_classes(how: ScaleClasses, tmp_path: Path) -> None:
-    """The board ties the sum to what it is of; the original did not."""
-    plan = json.loads(Desk(tmp_path, RESIDUAL, scale_classes=how).text)
-    members = [{(each["blob"], each["written_by"]) for each in values} for values in plan["scale_classes"]]
-    (found,) = (each for each in members if ("sum", "sum") in each)
-    inputs = {("left", "left_scale"), ("right", "right")}
-    assert found == {("sum", "sum"), ("sum", "sum_relu"), ("swap", "swap")} | (
-        inputs if how is ScaleClasses.BOARD else set()
-    )
-
-
-@by_mode
-def test_simulate(mode: str, tmp_path: Path) -> None:
-    desk = Desk(tmp_path, RESIDUAL, mode)
-    np.save(tmp_path / "in.npy", np.random.default_rng(5).normal(scale=99, size=(2, 3, 8, 9)).astype(np.float32))
-    common = ["--weights", str(desk.float.weights), "--input", str(tmp_path / "in.npy"), "--arithmetic", "integer"]
-    plan = ["--plan", str(desk.plan), "--deploy_model", str(desk.float.deploy)]
-    for name, model in (("a", plan), ("b", ["--deploy_model", str(desk.quantized)])):
-        assert cli._run(["simulate", *model, *common, "--blobs_dir", str(tmp_path / name)], False) == 0
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "b").iterdir())
-    for name in names:
-        np.testing.assert_array_equal(np.load(tmp_path / "a" / name), np.load(tmp_path / "b" / name))
-
-
-def test_evaluate(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, PLAIN)
-    common: dict[str, Any] = {"weights": str(desk.float.weights), "images": str(desk.pictures), "workers": 1}
-    planned = evaluate(EvaluationOptions(str(desk.float.deploy), plan=str(desk.plan), **common))
-    plain = evaluate(EvaluationOptions(str(desk.quantized), **common))
-    assert planned.classified == plain.classified
-    assert planned.outputs == plain.outputs
-
-
-def test_command_line(tmp_path: Path) -> None:
-    files, pictures = write_net(tmp_path, PLAIN), write_pictures(tmp_path / "pictures", 2)
-    target = tmp_path / "plan.json"
-    arguments = ["--dialect", "json", "--calibration_directory", str(pictures), "--workers", "1"]
-    assert cli._run([*files.arguments, *arguments, "--quantized_deploy_model", str(target)], False) == 0
-    assert RULES.is_valid(json.loads(target.read_bytes()))
-
-
-def test_another_prototxt(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, PLAIN, "fixed")
-    desk.float.deploy.write_text(f"# changed\n{PLAIN}", encoding="utf-8")
-    with pytest.raises(InputError, match="is the plan of another prototxt"):
-        desk.read()
-
-
-def test_another_caffemodel(tmp_path: Path) -> None:
-    desk, journal = Desk(tmp_path, PLAIN, "fixed"), Journal()
-    desk.read(journal, str(desk.float.weights))
-    assert journal.remarks == []
-    other: Files = write_net(tmp_path, PLAIN, {"conv1": (np.ones((4, 3, 3, 3), np.float32), np.ones(4, np.float32))})
-    desk.read(journal, str(other.weights))
-    assert ["another caffemodel" in remark.text for remark in journal.remarks] == [True]
-
-
-def refused(desk: Desk, plan: object) -> str:
-    """What is said of such a plan."""
-    desk.plan.write_text(json.dumps(plan), encoding="utf-8")
-    with pytest.raises(InputError) as caught:
-        desk.read()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -188,12 +55,6 @@ def test_fields_that_are_missing(key: str, plans: dict[str, Desk]) -> None:
     plan = json.loads(plans["fixed"].text)
     del plan[key]
     assert refused(plans["fixed"], plan) == f"{plans['fixed'].plan}: {key} is missing"
-
-
-@pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Desk]:
-    """A plan of each mode."""
-    return {mode: Desk(tmp_path_factory.mktemp(mode), PLAIN, mode) for mode in MODES}
 
 
 @pytest.mark.parametrize(
@@ -259,46 +120,6 @@ def test_blocks_that_are_not_whole(mode: str, plans: dict[str, Desk]) -> None:
         plan["layers"][at]["precision_param"] = block
     assert plans[mode].plan.write_text(json.dumps(plan), encoding="utf-8")
     assert plans[mode].read()
-
-
-def test_a_block_for_a_layer_without_one(plans: dict[str, Desk]) -> None:
-    plan = json.loads(plans["fixed"].text)
-    plan["layers"][2]["precision_param"] = plan["layers"][1]["precision_param"]
-    assert 'layer "relu1": gets no block in DynamicFixed mode by --matrix guide' in refused(plans["fixed"], plan)
-
-
-def renamed(layers: list[dict[str, Any]]) -> None:
-    layers[3]["name"] = "pol1"
-
-
-def without_block(layers: list[dict[str, Any]]) -> None:
-    del layers[1]["precision_param"]
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda layers: layers.pop(1), ['layer "conv1": is missing']),
-        (renamed, ['layer "pool1": is missing', "has no such layer; did you mean 'pool1' or 'pool2'?"]),
-        (lambda layers: layers.insert(0, layers.pop(3)), ['layer "pool1": stands where', 'has "data"']),
-        (lambda layers: layers.insert(0, layers[3]), ['layer "pool1": ', "has it once only"]),
-        (lambda layers: layers[3].update(type="Convolution"), ['type cannot be "Convolution"; in ', 'it is "Pooling"']),
-        (lambda layers: layers[3].update(bottoms=["a", "b"]), ['"pool1": bottoms cannot be ["a", "b"]; in ']),
-        (lambda layers: layers[3].update(tops=[]), ['layer "pool1": tops cannot be []; in ']),
-        (lambda layers: layers[3].update(foo=1), ['layer "pool1": foo is no field; the fields are name, type, ']),
-        (without_block, ['layer "conv1": precision_param is missing']),
-        (lambda layers: layers[3].update(name=3), ["layers[3]: name cannot be 3; it must be text"]),
-    ],
-    ids=["missing", "renamed", "order", "twice", "type", "bottoms", "tops", "field", "no-block", "name"],
-)
-def test_layers_of_another_network(
-    change: Callable[[list[dict[str, Any]]], object], said: list[str], plans: dict[str, Desk]
-) -> None:
-    plan = json.loads(plans["fixed"].text)
-    change(plan["layers"])
-    told = refused(plans["fixed"], plan)
-    assert all(each in told for each in said)
-    assert "another prototxt" not in told
 
 
 def test_everything_at_once(plans: dict[str, Desk]) -> None:
@@ -390,12 +211,6 @@ def test_command_line_with_a_strange_plan(
     assert said in told
     assert told.count("\n") == 1
     assert not (tmp_path / "blobs").exists()
-
-
-def test_fractional_lengths_that_no_plan_holds(tmp_path: Path) -> None:
-    files = write_net(tmp_path, PLAIN)
-    with pytest.raises(UsageError, match="--fl_bitwidths 2,127,2: a plan holds -126 to 126"):
-        api.convert(files.deploy, files.weights, dialect="json", quant_type="DynamicFixed", fl_bitwidths=(2, 127, 2))
 
 
 @pytest.mark.parametrize(
